@@ -42,6 +42,9 @@ const (
 	TaskState_TASK_STATE_CANCELING    TaskState = 5
 	TaskState_TASK_STATE_CANCELED     TaskState = 6
 	TaskState_TASK_STATE_FAILED       TaskState = 7
+	// Its job waits for slots, or for its workers. Only the JobManager speaks of
+	// it, to clients.
+	TaskState_TASK_STATE_CREATED TaskState = 8
 )
 
 // Enum value maps for TaskState.
@@ -55,6 +58,7 @@ var (
 		5: "TASK_STATE_CANCELING",
 		6: "TASK_STATE_CANCELED",
 		7: "TASK_STATE_FAILED",
+		8: "TASK_STATE_CREATED",
 	}
 	TaskState_value = map[string]int32{
 		"TASK_STATE_UNSPECIFIED":  0,
@@ -65,6 +69,7 @@ var (
 		"TASK_STATE_CANCELING":    5,
 		"TASK_STATE_CANCELED":     6,
 		"TASK_STATE_FAILED":       7,
+		"TASK_STATE_CREATED":      8,
 	}
 )
 
@@ -1880,7 +1885,7 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\fwatermark_ms\x18\v \x01(\x03R\vwatermarkMs\x12#\n" +
 	"\rprogress_done\x18\f \x01(\x04R\fprogressDone\x12%\n" +
 	"\x0eprogress_total\x18\r \x01(\x04R\rprogressTotal\x120\n" +
-	"\x14late_records_dropped\x18\x0e \x01(\x04R\x12lateRecordsDropped*\xd9\x01\n" +
+	"\x14late_records_dropped\x18\x0e \x01(\x04R\x12lateRecordsDropped*\xf1\x01\n" +
 	"\tTaskState\x12\x1a\n" +
 	"\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14TASK_STATE_DEPLOYING\x10\x01\x12\x1b\n" +
@@ -1889,7 +1894,8 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\x13TASK_STATE_FINISHED\x10\x04\x12\x18\n" +
 	"\x14TASK_STATE_CANCELING\x10\x05\x12\x17\n" +
 	"\x13TASK_STATE_CANCELED\x10\x06\x12\x15\n" +
-	"\x11TASK_STATE_FAILED\x10\a2b\n" +
+	"\x11TASK_STATE_FAILED\x10\a\x12\x16\n" +
+	"\x12TASK_STATE_CREATED\x10\b2b\n" +
 	"\x10WorkerSupervisor\x12N\n" +
 	"\aSession\x12\x1e.weir.worker.v1.SessionRequest\x1a\x1f.weir.worker.v1.SessionResponse(\x010\x01B\xb9\x01\n" +
 	"\x12com.weir.worker.v1B\vWorkerProtoP\x01Z<github.com/weirstream/weir/proto/gen/weir/worker/v1;workerv1\xa2\x02\x03WWX\xaa\x02\x0eWeir.Worker.V1\xca\x02\x0eWeir\\Worker\\V1\xe2\x02\x1aWeir\\Worker\\V1\\GPBMetadata\xea\x02\x10Weir::Worker::V1b\x06proto3"
