@@ -1,0 +1,67 @@
+// Package key hashes and encodes the keys of keyed streams.
+//
+// A [Kind] is compiled once per key type, when the graph is built, by [For]. It
+// hashes a whole batch in one call, encodes a key canonically (for state, apart
+// from the codecs of values), and clones a key that must outlive its buffer.
+//
+// # Its room
+//
+// The shuffle hashes the keys of a batch and sends each record to the subtask
+// that [Subtask] names; the state backends index by the hash's low bits and
+// store keys in their canonical encoding; a restore asks [GroupRange] which
+// groups a subtask owns. The package imports nothing of the project, and knows
+// neither records nor state.
+//
+// # The hash, frozen
+//
+// State that was written once is found again only while hash and encoding stay
+// what they are, so both are frozen for each kind of key, and golden vectors in
+// testdata keep them. A key type is flattened to its leaves: structs in the
+// order of their fields (blank fields left out, as == leaves them out), arrays
+// in the order of their elements, an array of bytes as one leaf.
+//
+//   - A key of at most eight words and no string is mixed word by word. A
+//     boolean is the word 0 or 1; an integer of any width is the word that it
+//     widens to in 64-bit two's complement; an array of n bytes is ⌈n/8⌉
+//     little-endian words, the last padded with zeros. The hash is
+//     h = mix(h ^ word) over the words from h = 0, where mix is the 64-bit
+//     finalizer of MurmurHash3 (two multiplications, a bijection).
+//   - A key that is one string hashes to xxh3 (64 bits, no seed) of its bytes.
+//   - Every other key hashes to xxh3 of its canonical encoding.
+//
+// The top 16 bits of the hash are the key's group ([Group]): always 65,536
+// groups, dealt to subtasks in contiguous ranges. The low bits are left to
+// tables.
+//
+// # The canonical encoding, frozen
+//
+// The leaves one after the other: a boolean is one byte, 0 or 1; an integer of
+// any width is its 64-bit word, big-endian; an array of bytes is those bytes; a
+// string is its length as a minimal unsigned varint and its bytes. So a key
+// encodes and hashes equally when its type is renamed, wrapped in a struct, or
+// widened from one integer type to another.
+//
+// # Concurrency
+//
+// A Kind is immutable after For and may be used concurrently. An [Arena] has
+// one owner.
+//
+// # Invariants
+//
+//   - K1: equal keys have equal hashes and equal encodings, in every process;
+//     padding and blank fields never enter either.
+//   - K2: different keys have different encodings, and Decode accepts only what
+//     Append writes.
+//   - K3: GroupRange is the inverse of Subtask, for every parallelism.
+//
+// # Errors
+//
+// For refuses a type that has no deterministic encoding, and says which field
+// it is and what to use instead. Decode refuses, with [ErrCorrupt], bytes that
+// Append did not write.
+//
+// # Testing
+//
+// testdata/golden.txt holds hash and encoding per kind of key; a line in it is
+// never changed, only added.
+package key
