@@ -205,6 +205,62 @@ func (x *Plan) GetMistakes() []string {
 	return nil
 }
 
+// BuildInput is what main may use while it builds the graph, in plan mode and
+// in worker mode: an executable inherits it as a file.
+type BuildInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Values that weir.Once recorded in an earlier run; empty in the first.
+	Recorded map[string][]byte `protobuf:"bytes,1,rep,name=recorded,proto3" json:"recorded,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The effective configuration of the job, by key.
+	Configuration map[string]string `protobuf:"bytes,2,rep,name=configuration,proto3" json:"configuration,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BuildInput) Reset() {
+	*x = BuildInput{}
+	mi := &file_weir_plan_v1_plan_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BuildInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BuildInput) ProtoMessage() {}
+
+func (x *BuildInput) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_plan_v1_plan_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BuildInput.ProtoReflect.Descriptor instead.
+func (*BuildInput) Descriptor() ([]byte, []int) {
+	return file_weir_plan_v1_plan_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *BuildInput) GetRecorded() map[string][]byte {
+	if x != nil {
+		return x.Recorded
+	}
+	return nil
+}
+
+func (x *BuildInput) GetConfiguration() map[string]string {
+	if x != nil {
+		return x.Configuration
+	}
+	return nil
+}
+
 // Vertex is a chain of operators that run in one task.
 type Vertex struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -228,7 +284,7 @@ type Vertex struct {
 
 func (x *Vertex) Reset() {
 	*x = Vertex{}
-	mi := &file_weir_plan_v1_plan_proto_msgTypes[1]
+	mi := &file_weir_plan_v1_plan_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -240,7 +296,7 @@ func (x *Vertex) String() string {
 func (*Vertex) ProtoMessage() {}
 
 func (x *Vertex) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_plan_v1_plan_proto_msgTypes[1]
+	mi := &file_weir_plan_v1_plan_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -253,7 +309,7 @@ func (x *Vertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vertex.ProtoReflect.Descriptor instead.
 func (*Vertex) Descriptor() ([]byte, []int) {
-	return file_weir_plan_v1_plan_proto_rawDescGZIP(), []int{1}
+	return file_weir_plan_v1_plan_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Vertex) GetId() string {
@@ -326,7 +382,7 @@ type Operator struct {
 
 func (x *Operator) Reset() {
 	*x = Operator{}
-	mi := &file_weir_plan_v1_plan_proto_msgTypes[2]
+	mi := &file_weir_plan_v1_plan_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -338,7 +394,7 @@ func (x *Operator) String() string {
 func (*Operator) ProtoMessage() {}
 
 func (x *Operator) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_plan_v1_plan_proto_msgTypes[2]
+	mi := &file_weir_plan_v1_plan_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -351,7 +407,7 @@ func (x *Operator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operator.ProtoReflect.Descriptor instead.
 func (*Operator) Descriptor() ([]byte, []int) {
-	return file_weir_plan_v1_plan_proto_rawDescGZIP(), []int{2}
+	return file_weir_plan_v1_plan_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Operator) GetId() string {
@@ -418,7 +474,7 @@ type Exchange struct {
 
 func (x *Exchange) Reset() {
 	*x = Exchange{}
-	mi := &file_weir_plan_v1_plan_proto_msgTypes[3]
+	mi := &file_weir_plan_v1_plan_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +486,7 @@ func (x *Exchange) String() string {
 func (*Exchange) ProtoMessage() {}
 
 func (x *Exchange) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_plan_v1_plan_proto_msgTypes[3]
+	mi := &file_weir_plan_v1_plan_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +499,7 @@ func (x *Exchange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exchange.ProtoReflect.Descriptor instead.
 func (*Exchange) Descriptor() ([]byte, []int) {
-	return file_weir_plan_v1_plan_proto_rawDescGZIP(), []int{3}
+	return file_weir_plan_v1_plan_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Exchange) GetFrom() uint32 {
@@ -515,7 +571,17 @@ const file_weir_plan_v1_plan_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rRecordedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xe4\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xa2\x02\n" +
+	"\n" +
+	"BuildInput\x12B\n" +
+	"\brecorded\x18\x01 \x03(\v2&.weir.plan.v1.BuildInput.RecordedEntryR\brecorded\x12Q\n" +
+	"\rconfiguration\x18\x02 \x03(\v2+.weir.plan.v1.BuildInput.ConfigurationEntryR\rconfiguration\x1a;\n" +
+	"\rRecordedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\x1a@\n" +
+	"\x12ConfigurationEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe4\x01\n" +
 	"\x06Vertex\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -562,28 +628,33 @@ func file_weir_plan_v1_plan_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_plan_v1_plan_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_plan_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_weir_plan_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_weir_plan_v1_plan_proto_goTypes = []any{
-	(Partitioning)(0), // 0: weir.plan.v1.Partitioning
-	(*Plan)(nil),      // 1: weir.plan.v1.Plan
-	(*Vertex)(nil),    // 2: weir.plan.v1.Vertex
-	(*Operator)(nil),  // 3: weir.plan.v1.Operator
-	(*Exchange)(nil),  // 4: weir.plan.v1.Exchange
-	nil,               // 5: weir.plan.v1.Plan.SettingsEntry
-	nil,               // 6: weir.plan.v1.Plan.RecordedEntry
+	(Partitioning)(0),  // 0: weir.plan.v1.Partitioning
+	(*Plan)(nil),       // 1: weir.plan.v1.Plan
+	(*BuildInput)(nil), // 2: weir.plan.v1.BuildInput
+	(*Vertex)(nil),     // 3: weir.plan.v1.Vertex
+	(*Operator)(nil),   // 4: weir.plan.v1.Operator
+	(*Exchange)(nil),   // 5: weir.plan.v1.Exchange
+	nil,                // 6: weir.plan.v1.Plan.SettingsEntry
+	nil,                // 7: weir.plan.v1.Plan.RecordedEntry
+	nil,                // 8: weir.plan.v1.BuildInput.RecordedEntry
+	nil,                // 9: weir.plan.v1.BuildInput.ConfigurationEntry
 }
 var file_weir_plan_v1_plan_proto_depIdxs = []int32{
-	2, // 0: weir.plan.v1.Plan.vertices:type_name -> weir.plan.v1.Vertex
-	4, // 1: weir.plan.v1.Plan.exchanges:type_name -> weir.plan.v1.Exchange
-	5, // 2: weir.plan.v1.Plan.settings:type_name -> weir.plan.v1.Plan.SettingsEntry
-	6, // 3: weir.plan.v1.Plan.recorded:type_name -> weir.plan.v1.Plan.RecordedEntry
-	3, // 4: weir.plan.v1.Vertex.operators:type_name -> weir.plan.v1.Operator
-	0, // 5: weir.plan.v1.Exchange.partitioning:type_name -> weir.plan.v1.Partitioning
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	3, // 0: weir.plan.v1.Plan.vertices:type_name -> weir.plan.v1.Vertex
+	5, // 1: weir.plan.v1.Plan.exchanges:type_name -> weir.plan.v1.Exchange
+	6, // 2: weir.plan.v1.Plan.settings:type_name -> weir.plan.v1.Plan.SettingsEntry
+	7, // 3: weir.plan.v1.Plan.recorded:type_name -> weir.plan.v1.Plan.RecordedEntry
+	8, // 4: weir.plan.v1.BuildInput.recorded:type_name -> weir.plan.v1.BuildInput.RecordedEntry
+	9, // 5: weir.plan.v1.BuildInput.configuration:type_name -> weir.plan.v1.BuildInput.ConfigurationEntry
+	4, // 6: weir.plan.v1.Vertex.operators:type_name -> weir.plan.v1.Operator
+	0, // 7: weir.plan.v1.Exchange.partitioning:type_name -> weir.plan.v1.Partitioning
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_weir_plan_v1_plan_proto_init() }
@@ -591,14 +662,14 @@ func file_weir_plan_v1_plan_proto_init() {
 	if File_weir_plan_v1_plan_proto != nil {
 		return
 	}
-	file_weir_plan_v1_plan_proto_msgTypes[3].OneofWrappers = []any{}
+	file_weir_plan_v1_plan_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_plan_v1_plan_proto_rawDesc), len(file_weir_plan_v1_plan_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -733,6 +733,9 @@ type RunPlan struct {
 	Recorded map[string][]byte `protobuf:"bytes,7,rep,name=recorded,proto3" json:"recorded,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The effective configuration of the job, by key.
 	Configuration map[string]string `protobuf:"bytes,8,rep,name=configuration,proto3" json:"configuration,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The name that main gets as os.Args[0], so that what it prints about its
+	// usage names the file that the user submitted.
+	FileName      string `protobuf:"bytes,9,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -821,6 +824,13 @@ func (x *RunPlan) GetConfiguration() map[string]string {
 		return x.Configuration
 	}
 	return nil
+}
+
+func (x *RunPlan) GetFileName() string {
+	if x != nil {
+		return x.FileName
+	}
+	return ""
 }
 
 // StopPlan kills a run: nobody waits for it any more.
@@ -977,8 +987,10 @@ type StartWorker struct {
 	DataListener    bool   `protobuf:"varint,12,opt,name=data_listener,json=dataListener,proto3" json:"data_listener,omitempty"`
 	DataCertificate []byte `protobuf:"bytes,13,opt,name=data_certificate,json=dataCertificate,proto3" json:"data_certificate,omitempty"`
 	DataKey         []byte `protobuf:"bytes,14,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// As in RunPlan.
+	FileName      string `protobuf:"bytes,15,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StartWorker) Reset() {
@@ -1107,6 +1119,13 @@ func (x *StartWorker) GetDataKey() []byte {
 		return x.DataKey
 	}
 	return nil
+}
+
+func (x *StartWorker) GetFileName() string {
+	if x != nil {
+		return x.FileName
+	}
+	return ""
 }
 
 // WorkerHello reports that a worker has opened its session and that its
@@ -1596,7 +1615,7 @@ const file_weir_taskmanager_v1_taskmanager_proto_rawDesc = "" +
 	"\x15heartbeat_interval_ms\x18\x02 \x01(\x04R\x13heartbeatIntervalMs\x120\n" +
 	"\x14heartbeat_timeout_ms\x18\x03 \x01(\x04R\x12heartbeatTimeoutMs\"'\n" +
 	"\tHeartbeat\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xbe\x03\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xdb\x03\n" +
 	"\aRunPlan\x12\x17\n" +
 	"\aplan_id\x18\x01 \x01(\tR\x06planId\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\fR\x05jobId\x12\x16\n" +
@@ -1606,7 +1625,8 @@ const file_weir_taskmanager_v1_taskmanager_proto_rawDesc = "" +
 	"\n" +
 	"timeout_ms\x18\x06 \x01(\x04R\ttimeoutMs\x12F\n" +
 	"\brecorded\x18\a \x03(\v2*.weir.taskmanager.v1.RunPlan.RecordedEntryR\brecorded\x12U\n" +
-	"\rconfiguration\x18\b \x03(\v2/.weir.taskmanager.v1.RunPlan.ConfigurationEntryR\rconfiguration\x1a;\n" +
+	"\rconfiguration\x18\b \x03(\v2/.weir.taskmanager.v1.RunPlan.ConfigurationEntryR\rconfiguration\x12\x1b\n" +
+	"\tfile_name\x18\t \x01(\tR\bfileName\x1a;\n" +
 	"\rRecordedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\x1a@\n" +
@@ -1621,7 +1641,7 @@ const file_weir_taskmanager_v1_taskmanager_proto_rawDesc = "" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12\x16\n" +
 	"\x06stdout\x18\x04 \x01(\fR\x06stdout\x12\x16\n" +
 	"\x06stderr\x18\x05 \x01(\fR\x06stderr\x12\x1b\n" +
-	"\texit_code\x18\x06 \x01(\x05R\bexitCode\"\xb6\x04\n" +
+	"\texit_code\x18\x06 \x01(\x05R\bexitCode\"\xd3\x04\n" +
 	"\vStartWorker\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\fR\x05jobId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x19\n" +
@@ -1637,7 +1657,8 @@ const file_weir_taskmanager_v1_taskmanager_proto_rawDesc = "" +
 	"\x13default_parallelism\x18\v \x01(\rR\x12defaultParallelism\x12#\n" +
 	"\rdata_listener\x18\f \x01(\bR\fdataListener\x12)\n" +
 	"\x10data_certificate\x18\r \x01(\fR\x0fdataCertificate\x12\x19\n" +
-	"\bdata_key\x18\x0e \x01(\fR\adataKey\x1a@\n" +
+	"\bdata_key\x18\x0e \x01(\fR\adataKey\x12\x1b\n" +
+	"\tfile_name\x18\x0f \x01(\tR\bfileName\x1a@\n" +
 	"\x12ConfigurationEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa2\x01\n" +
