@@ -1,0 +1,141 @@
+package security
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	authorization = "authorization"
+	bearer        = "Bearer "
+)
+
+// ServerOptions returns what makes a gRPC server ask every call for the
+// credential, and speak TLS unless config is nil (see [TLSFiles.Server]). A call
+// with no or a wrong credential ends with UNAUTHENTICATED and is logged with
+// its peer (S1).
+func ServerOptions(credential Credential, config *tls.Config, log *slog.Logger) []grpc.ServerOption {
+	g := &guard{want: sha256.Sum256([]byte(credential.value)), open: credential.value != "", log: log}
+	transport := insecure.NewCredentials()
+	if config != nil {
+		transport = credentials.NewTLS(config)
+	}
+	return []grpc.ServerOption{
+		grpc.Creds(transport),
+		grpc.ChainUnaryInterceptor(g.unary),
+		grpc.ChainStreamInterceptor(g.stream),
+		// grpc answers calls of unknown methods before any interceptor sees
+		// them, unless there is a handler for them.
+		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+			method, _ := grpc.MethodFromServerStream(stream)
+			return status.Errorf(codes.Unimplemented, "unknown method %s", method)
+		}),
+	}
+}
+
+// guard is the one check in front of all handlers of a server.
+type guard struct {
+	// want is hashed, so that comparing takes the same time for every length (S2).
+	want [sha256.Size]byte
+	// open is false for a server without a credential: it lets nobody in.
+	open bool
+	log  *slog.Logger
+}
+
+func (g *guard) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if err := g.check(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
+	return handler(ctx, request)
+}
+
+func (g *guard) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if err := g.check(stream.Context(), info.FullMethod); err != nil {
+		return err
+	}
+	return handler(server, stream)
+}
+
+func (g *guard) check(ctx context.Context, method string) error {
+	const hint = "; on the daemon's machine the credential is found by itself, elsewhere name its file with " + KeyCredentialFile
+	reason := "wrong credential"
+	switch values := metadata.ValueFromIncomingContext(ctx, authorization); {
+	case len(values) == 0:
+		reason = "the call carries no credential"
+	case len(values) == 1 && g.matches(values[0]):
+		return nil
+	}
+	caller := "unknown"
+	if p, ok := peer.FromContext(ctx); ok {
+		caller = p.Addr.String()
+	}
+	g.log.Warn("call refused", "reason", reason, "peer", caller, "method", method)
+	return status.Error(codes.Unauthenticated, reason+hint)
+}
+
+func (g *guard) matches(header string) bool {
+	if len(header) < len(bearer) || !strings.EqualFold(header[:len(bearer)], bearer) {
+		return false
+	}
+	got := sha256.Sum256([]byte(header[len(bearer):]))
+	return subtle.ConstantTimeCompare(got[:], g.want[:]) == 1 && g.open
+}
+
+// DialOptions returns what makes a gRPC client of the server at address
+// ("host:port") carry the credential in every call, over TLS unless config is
+// nil (see [TLSFiles.Client]). It returns an error if that would send the
+// credential in the clear beyond loopback (S3).
+func DialOptions(address string, credential Credential, config *tls.Config) ([]grpc.DialOption, error) {
+	if credential.value == "" {
+		return nil, fmt.Errorf("no credential for %s: name its file with %s", address, KeyCredentialFile)
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: want host:port", address)
+	}
+	carried := carrier{secret: credential.value, encrypted: config != nil}
+	if config != nil {
+		return []grpc.DialOption{
+			grpc.WithTransportCredentials(credentials.NewTLS(config)),
+			grpc.WithPerRPCCredentials(carried),
+		}, nil
+	}
+	if !IsLoopback(host) {
+		return nil, fmt.Errorf("%s is not on loopback, and without TLS the credential would go to it in the clear: "+
+			"set %s: true, and %s if its certificate is not from a public authority", address, KeyTLSEnabled, KeyTLSCA)
+	}
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(carried),
+		// No proxy of the environment is to see it either.
+		grpc.WithNoProxy(),
+	}, nil
+}
+
+// carrier puts the credential into every call.
+type carrier struct {
+	secret    string
+	encrypted bool
+}
+
+// GetRequestMetadata implements [credentials.PerRPCCredentials].
+func (c carrier) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{authorization: bearer + c.secret}, nil
+}
+
+// RequireTransportSecurity implements [credentials.PerRPCCredentials].
+func (c carrier) RequireTransportSecurity() bool { return c.encrypted }

@@ -1,0 +1,232 @@
+package security_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/weirstream/weir/internal/security"
+)
+
+// authority signs certificates for a test.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	file        string
+}
+
+func newAuthority(t *testing.T, dir string) *authority {
+	t.Helper()
+	key := newKey(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "ca.pem")
+	writePEM(t, file, "CERTIFICATE", der)
+	return &authority{certificate: certificate, key: key, file: file}
+}
+
+// issue writes a server's certificate for host and its key.
+func (a *authority) issue(t *testing.T, serial int64, host, certificateFile, keyFile string) {
+	t.Helper()
+	key := newKey(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: host},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		template.IPAddresses = []net.IP{ip}
+	} else {
+		template.DNSNames = []string{host}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, certificateFile, "CERTIFICATE", der)
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, keyFile, "PRIVATE KEY", encoded)
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func writePEM(t *testing.T, file, kind string, der []byte) {
+	t.Helper()
+	write(t, file, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})), 0o600)
+}
+
+func TestTLSBetweenServerAndClient(t *testing.T) {
+	dir := t.TempDir()
+	ca := newAuthority(t, dir)
+	other := newAuthority(t, t.TempDir())
+	files := security.TLSFiles{
+		Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file,
+	}
+	for _, test := range []struct {
+		name, host, ca string
+		want           codes.Code
+		message        string
+	}{
+		{"right", "127.0.0.1", ca.file, codes.OK, ""},
+		{"the certificate is for another host", "jobmanager.example", ca.file, codes.Unavailable, "127.0.0.1"},
+		{"the authority is another", "127.0.0.1", other.file, codes.Unavailable, "unknown authority"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ca.issue(t, 2, test.host, files.Certificate, files.Key)
+			serverConfig, err := files.Server()
+			if err != nil {
+				t.Fatal(err)
+			}
+			address, _ := serve(t, credential(t, secret), serverConfig)
+			clientConfig, err := security.TLSFiles{Enabled: true, CA: test.ca}.Client()
+			if err != nil {
+				t.Fatal(err)
+			}
+			options, err := security.DialOptions(address, credential(t, secret), clientConfig)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = healthv1.NewHealthClient(connect(t, address, options...)).Check(t.Context(), &healthv1.HealthCheckRequest{})
+			if status.Code(err) != test.want || !strings.Contains(status.Convert(err).Message(), test.message) {
+				t.Errorf("got %v, want %v with %q", err, test.want, test.message)
+			}
+		})
+	}
+}
+
+func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
+	dir := t.TempDir()
+	ca := newAuthority(t, dir)
+	files := security.TLSFiles{Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file}
+	ca.issue(t, 2, "127.0.0.1", files.Certificate, files.Key)
+	serverConfig, err := files.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, _ := serve(t, credential(t, secret), serverConfig)
+	if got := serialOf(t, address, files); got != 2 {
+		t.Fatalf("serial %d, want 2", got)
+	}
+	ca.issue(t, 3, "127.0.0.1", files.Certificate, files.Key)
+	if got := serialOf(t, address, files); got != 3 {
+		t.Errorf("after the renewal: serial %d, want 3", got)
+	}
+	write(t, files.Key, "half of a ke", 0o600)
+	if got := serialOf(t, address, files); got != 3 {
+		t.Errorf("while the key is being written: serial %d, want 3", got)
+	}
+}
+
+// serialOf connects and returns the serial number of the server's certificate.
+func serialOf(t *testing.T, address string, files security.TLSFiles) int64 {
+	t.Helper()
+	config, err := files.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.NextProtos = []string{"h2"}
+	dialer := tls.Dialer{Config: config}
+	conn, err := dialer.DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	state := conn.(*tls.Conn).ConnectionState()
+	if state.Version != tls.VersionTLS13 {
+		t.Errorf("TLS version %#x", state.Version)
+	}
+	return state.PeerCertificates[0].SerialNumber.Int64()
+}
+
+func TestTLSFilesThatCannotBeUsed(t *testing.T) {
+	dir := t.TempDir()
+	ca := newAuthority(t, dir)
+	path := func(name string) string { return filepath.Join(dir, name) }
+	ca.issue(t, 2, "localhost", path("a.pem"), path("a.key"))
+	ca.issue(t, 3, "localhost", path("b.pem"), path("b.key"))
+	write(t, path("junk"), string(bytes.Repeat([]byte("x"), 100)), 0o600)
+
+	load := func(f security.TLSFiles) error {
+		f.Enabled = true
+		_, serverErr := f.Server()
+		return serverErr
+	}
+	for _, test := range []struct {
+		name string
+		err  error
+		want []string
+	}{
+		{"nothing", load(security.TLSFiles{}), []string{"security.ssl.certificate-file", "security.ssl.key-file"}},
+		{"no key", load(security.TLSFiles{Certificate: path("a.pem")}), []string{"security.ssl.key-file"}},
+		{"missing certificate", load(security.TLSFiles{Certificate: path("none"), Key: path("a.key")}), []string{"security.ssl.certificate-file", path("none")}},
+		{"missing key", load(security.TLSFiles{Certificate: path("a.pem"), Key: path("none")}), []string{"security.ssl.key-file", path("none")}},
+		{"junk", load(security.TLSFiles{Certificate: path("junk"), Key: path("a.key")}), []string{"security.ssl.certificate-file", path("junk")}},
+		{"another's key", load(security.TLSFiles{Certificate: path("a.pem"), Key: path("b.key")}), []string{path("a.pem"), path("b.key")}},
+		{"missing authority", clientError(security.TLSFiles{CA: path("none")}), []string{"security.ssl.ca-file", path("none")}},
+		{"junk authority", clientError(security.TLSFiles{CA: path("junk")}), []string{"security.ssl.ca-file", path("junk"), "PEM"}},
+	} {
+		if test.err == nil {
+			t.Errorf("%s: accepted", test.name)
+			continue
+		}
+		for _, want := range test.want {
+			if !strings.Contains(test.err.Error(), want) {
+				t.Errorf("%s: %q is missing in: %v", test.name, want, test.err)
+			}
+		}
+	}
+}
+
+func clientError(f security.TLSFiles) error {
+	f.Enabled = true
+	_, err := f.Client()
+	return err
+}
+
+func TestTLSThatIsOffIsNil(t *testing.T) {
+	server, serverErr := security.TLSFiles{Certificate: "x"}.Server()
+	client, clientErr := security.TLSFiles{CA: "x"}.Client()
+	if server != nil || client != nil || serverErr != nil || clientErr != nil {
+		t.Errorf("got %v, %v, %v, %v", server, serverErr, client, clientErr)
+	}
+	if _, err := os.Stat("x"); err == nil {
+		t.Error("there is a file x")
+	}
+}
