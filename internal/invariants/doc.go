@@ -1,0 +1,8 @@
+// Package invariants switches the checks that are too dear for production.
+//
+// A build with the tag "invariants", and every build with the race detector,
+// has [Enabled] set: released network buffers are overwritten, life cycles are
+// checked, values shared between consumers are watched. In other builds it is
+// a constant false and the checks cost nothing, since the compiler removes
+// them.
+package invariants
