@@ -41,6 +41,7 @@ var importLaw = []room{
 	{dir: "internal/invariants", not: "anything of the project"},
 	{dir: "internal/leaktest", not: "anything of the project"},
 	{dir: "internal/house", not: "anything of the project: it reads the files of all"},
+	{dir: "internal/launch", not: "anything of the project: it has constants that never change their meaning"},
 	{
 		dir: "internal/key", not: "what is above the base packages",
 		may: map[string]string{"leaves": anyone},
@@ -114,6 +115,7 @@ var importLaw = []room{
 			"leaves":            anyone,
 			"internal/config":   "a worker reads the settings that the daemon hands it",
 			"internal/dataflow": "it compares its graph with the submitted plan",
+			"internal/launch":   "the other side of a TaskManager's start of a job's executable",
 			"internal/memory":   "it maps the slots' shares of memory",
 			"internal/security": "it proves to its TaskManager which worker it is",
 			"proto/gen":         ownMessages,
@@ -150,6 +152,7 @@ var importLaw = []room{
 		may: map[string]string{
 			"leaves":            anyone,
 			"internal/config":   "the daemon's settings",
+			"internal/launch":   "it starts executables of jobs, to plan and to work",
 			"internal/memory":   "it divides the process's memory into slots",
 			"internal/security": "every call passes one interceptor",
 			"proto/gen":         ownMessages,
@@ -191,6 +194,7 @@ var importLaw = []room{
 			"internal/dataflow": "streams build the graph",
 			"internal/embedded": "a program that is run by itself runs its job embedded",
 			"internal/key":      "a key's kind is settled where the job mentions it",
+			"internal/launch":   "Main finds out in which mode it was started",
 			"task":              "typed steps become erased operators",
 			"worker":            "Main serves as a worker when a TaskManager started it",
 		},
