@@ -74,10 +74,11 @@ var importLaw = []room{
 	{
 		dir: "internal/dataflow", not: "how a graph is executed; it performs no I/O",
 		may: map[string]string{
-			"leaves":         anyone,
-			"internal/codec": "a node knows how its records are encoded",
-			"internal/key":   "a keyed edge knows the kind of its key",
-			"proto/gen":      "one adapter file writes and reads the plan",
+			"leaves":          anyone,
+			"internal/codec":  "a node knows how its records are encoded",
+			"internal/key":    "a keyed edge knows the kind of its key",
+			"internal/memory": "what a graph's channels need is counted by the one formula",
+			"proto/gen":       "one adapter file writes and reads the plan",
 		},
 	},
 	{
