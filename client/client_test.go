@@ -313,7 +313,7 @@ func TestDialRefuses(t *testing.T) {
 		want   string
 	}{
 		{"no credential", client.Config{Address: "localhost:6123"}, "credential for localhost:6123"},
-		{"clear text to another machine", client.Config{Address: "jobmanager.example:6123", Credential: secret}, "security.ssl.enabled"},
+		{"clear text to another machine", client.Config{Address: "jobmanager.example:6123", Credential: secret}, "security.ssl.internal.enabled"},
 		{"no port", client.Config{Address: "localhost", Credential: secret, TLS: &tls.Config{MinVersion: tls.VersionTLS13}}, "host:port"},
 	} {
 		if _, err := client.Dial(test.config); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/weirstream/weir/internal/config"
 )
 
-// KeyCredentialFile is the configuration key of the file that holds the
-// cluster's credential.
-const KeyCredentialFile = "security.credential.file"
+// keyCredential is the configuration key of the file that holds the cluster's
+// credential.
+var keyCredential = config.CredentialFile.Key()
 
 const (
 	// A shorter secret can be guessed; 32 hexadecimal digits are 128 bits.
@@ -83,13 +85,13 @@ func DefaultCredentialPath() (string, error) {
 	home, err := os.UserHomeDir()
 	if err != nil || !filepath.IsAbs(home) {
 		return "", fmt.Errorf("there is no home directory to keep the cluster's credential in ($HOME is %q): set %s",
-			os.Getenv("HOME"), KeyCredentialFile)
+			os.Getenv("HOME"), keyCredential)
 	}
 	return filepath.Join(home, ".local", "state", "weir", "credential"), nil
 }
 
-// LoadCredential reads the credential from the file that [KeyCredentialFile]
-// names, or from [DefaultCredentialPath] if configured is empty. It is what a
+// LoadCredential reads the credential from the file that is configured with
+// security.credential.file, or from [DefaultCredentialPath] if configured is empty. It is what a
 // client calls: a credential that does not exist is an error that wraps
 // [fs.ErrNotExist]. A file that others can read, or that belongs to another
 // user, is refused (S4).
@@ -97,7 +99,7 @@ func LoadCredential(configured string) (Credential, error) {
 	if configured != "" {
 		c, err := readCredential(configured)
 		if err != nil {
-			return Credential{}, fmt.Errorf("%s: %w", KeyCredentialFile, err)
+			return Credential{}, fmt.Errorf("%s: %w", keyCredential, err)
 		}
 		c.configured = true
 		return c, nil
@@ -109,7 +111,7 @@ func LoadCredential(configured string) (Credential, error) {
 	c, err := readCredential(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Credential{}, fmt.Errorf("no credential for the cluster: %w; a JobManager on this machine creates it, "+
-			"for one elsewhere copy its credential and name the file with %s", err, KeyCredentialFile)
+			"for one elsewhere copy its credential and name the file with %s", err, keyCredential)
 	}
 	return c, err
 }
@@ -126,7 +128,7 @@ func LoadOrCreateCredential(configured string) (Credential, error) {
 		return Credential{}, err
 	}
 	if err := createCredential(path); err != nil {
-		return Credential{}, fmt.Errorf("create a credential (none is configured with %s): %w", KeyCredentialFile, err)
+		return Credential{}, fmt.Errorf("create a credential (none is configured with %s): %w", keyCredential, err)
 	}
 	return readCredential(path)
 }
@@ -225,7 +227,7 @@ func checkDirectory(path string, mode fs.FileMode, owner, self int) error {
 		return fmt.Errorf("%s is not a directory", path)
 	case owner != self:
 		return fmt.Errorf("directory %s belongs to user %d, and this process runs as user %d: set %s, or remove it",
-			path, owner, self, KeyCredentialFile)
+			path, owner, self, keyCredential)
 	case mode.Perm()&0o022 != 0:
 		return fmt.Errorf("directory %s can be written by others (mode %04o): protect it with: chmod 700 %s",
 			path, mode.Perm(), path)

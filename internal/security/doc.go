@@ -5,8 +5,8 @@
 // # Its room
 //
 // The daemons and the command line call it while they start; it reads files
-// and knows neither jobs nor the configuration file: it gets plain values and
-// names the keys that they come from, the Key constants, in its errors.
+// and knows nothing of jobs. It is given plain values and names, in its errors,
+// the configuration keys that they come from.
 //
 //   - [Credential] is the secret that every call carries. A daemon takes it from
 //     the configured file or, where none is configured, creates one

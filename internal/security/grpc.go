@@ -25,14 +25,14 @@ const (
 )
 
 // ServerOptions returns what makes a gRPC server ask every call for the
-// credential, and speak TLS unless config is nil (see [TLSFiles.Server]). A call
+// credential, and speak TLS unless encryption is nil (see [TLSFiles.Server]). A call
 // with no or a wrong credential ends with UNAUTHENTICATED and is logged with
 // its peer (S1).
-func ServerOptions(credential Credential, config *tls.Config, log *slog.Logger) []grpc.ServerOption {
+func ServerOptions(credential Credential, encryption *tls.Config, log *slog.Logger) []grpc.ServerOption {
 	g := &guard{want: sha256.Sum256([]byte(credential.value)), open: credential.value != "", log: log}
 	transport := insecure.NewCredentials()
-	if config != nil {
-		transport = credentials.NewTLS(config)
+	if encryption != nil {
+		transport = credentials.NewTLS(encryption)
 	}
 	return []grpc.ServerOption{
 		grpc.Creds(transport),
@@ -71,7 +71,7 @@ func (g *guard) stream(server any, stream grpc.ServerStream, info *grpc.StreamSe
 }
 
 func (g *guard) check(ctx context.Context, method string) error {
-	const hint = "; on the daemon's machine the credential is found by itself, elsewhere name its file with " + KeyCredentialFile
+	hint := "; on the daemon's machine the credential is found by itself, elsewhere name its file with " + keyCredential
 	reason := "wrong credential"
 	switch values := metadata.ValueFromIncomingContext(ctx, authorization); {
 	case len(values) == 0:
@@ -96,27 +96,27 @@ func (g *guard) matches(header string) bool {
 }
 
 // DialOptions returns what makes a gRPC client of the server at address
-// ("host:port") carry the credential in every call, over TLS unless config is
+// ("host:port") carry the credential in every call, over TLS unless encryption is
 // nil (see [TLSFiles.Client]). It returns an error if that would send the
 // credential in the clear beyond loopback (S3).
-func DialOptions(address string, credential Credential, config *tls.Config) ([]grpc.DialOption, error) {
+func DialOptions(address string, credential Credential, encryption *tls.Config) ([]grpc.DialOption, error) {
 	if credential.value == "" {
-		return nil, fmt.Errorf("no credential for %s: name its file with %s", address, KeyCredentialFile)
+		return nil, fmt.Errorf("no credential for %s: name its file with %s", address, keyCredential)
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("address %q: want host:port", address)
 	}
-	carried := carrier{secret: credential.value, encrypted: config != nil}
-	if config != nil {
+	carried := carrier{secret: credential.value, encrypted: encryption != nil}
+	if encryption != nil {
 		return []grpc.DialOption{
-			grpc.WithTransportCredentials(credentials.NewTLS(config)),
+			grpc.WithTransportCredentials(credentials.NewTLS(encryption)),
 			grpc.WithPerRPCCredentials(carried),
 		}, nil
 	}
 	if !IsLoopback(host) {
 		return nil, fmt.Errorf("%s is not on loopback, and without TLS the credential would go to it in the clear: "+
-			"set %s: true, and %s if its certificate is not from a public authority", address, KeyTLSEnabled, KeyTLSCA)
+			"set %s: true with %s, %s and %s", address, keyTLS, keyCertificate, keyKey, keyCA)
 	}
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),

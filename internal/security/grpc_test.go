@@ -154,7 +154,7 @@ func TestDialOptionsRefuse(t *testing.T) {
 		config        *tls.Config
 		want          string
 	}{
-		{"clear text beyond loopback", "jobmanager.example:6123", c, nil, "in the clear: set security.ssl.enabled: true, and security.ssl.ca-file"},
+		{"clear text beyond loopback", "jobmanager.example:6123", c, nil, "in the clear: set security.ssl.internal.enabled: true with security.ssl.certificate-file"},
 		{"clear text to any address", ":6123", c, nil, "in the clear"},
 		{"no credential", "localhost:6123", security.Credential{}, nil, "security.credential.file"},
 		{"no port", "localhost", c, &tls.Config{MinVersion: tls.VersionTLS13}, "want host:port"},
@@ -200,9 +200,9 @@ func TestListeningBeyondLoopback(t *testing.T) {
 		{"127.0.0.1", false, created, nil},
 		{"0.0.0.0:6123", true, chosen, nil},
 		{"jobmanager.example:6123", true, chosen, nil},
-		{"0.0.0.0:6123", false, chosen, []string{key, "0.0.0.0", "security.ssl.enabled", "security.ssl.certificate-file", "security.ssl.key-file"}},
+		{"0.0.0.0:6123", false, chosen, []string{key, "0.0.0.0", "security.ssl.internal.enabled", "security.ssl.certificate-file", "security.ssl.key-file"}},
 		{"0.0.0.0:6123", true, created, []string{key, "security.credential.file"}},
-		{":6123", false, created, []string{key, "all addresses", "security.ssl.enabled", "security.credential.file", key + ": localhost"}},
+		{":6123", false, created, []string{key, "all addresses", "security.ssl.internal.enabled", "security.credential.file", key + ": localhost"}},
 		{"10.1.2.3", false, created, []string{"10.1.2.3"}},
 	} {
 		err := security.CheckListen(key, test.address, test.encrypted, test.credential)

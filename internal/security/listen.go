@@ -34,10 +34,10 @@ func CheckListen(key, address string, encrypted bool, credential Credential) err
 	}
 	var missing []string
 	if !encrypted {
-		missing = append(missing, fmt.Sprintf("TLS (%s: true with %s and %s)", KeyTLSEnabled, KeyTLSCertificate, KeyTLSKey))
+		missing = append(missing, fmt.Sprintf("TLS (%s: true with %s, %s and %s)", keyTLS, keyCertificate, keyKey, keyCA))
 	}
 	if !credential.Configured() {
-		missing = append(missing, fmt.Sprintf("a configured credential (%s)", KeyCredentialFile))
+		missing = append(missing, fmt.Sprintf("a configured credential (%s)", keyCredential))
 	}
 	if len(missing) == 0 {
 		return nil

@@ -21,6 +21,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/security"
 )
 
@@ -52,14 +53,14 @@ func newAuthority(t *testing.T, dir string) *authority {
 	return &authority{certificate: certificate, key: key, file: file}
 }
 
-// issue writes a server's certificate for host and its key.
+// issue writes a certificate for host, and its key.
 func (a *authority) issue(t *testing.T, serial int64, host, certificateFile, keyFile string) {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: host},
 		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	if ip := net.ParseIP(host); ip != nil {
 		template.IPAddresses = []net.IP{ip}
@@ -96,26 +97,32 @@ func TestTLSBetweenServerAndClient(t *testing.T) {
 	dir := t.TempDir()
 	ca := newAuthority(t, dir)
 	other := newAuthority(t, t.TempDir())
-	files := security.TLSFiles{
-		Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file,
+	files := func(ca *authority, host string) security.TLSFiles {
+		f := security.TLSFiles{
+			Enabled: true, Certificate: filepath.Join(t.TempDir(), "cert.pem"), Key: filepath.Join(t.TempDir(), "key.pem"), CA: ca.file,
+		}
+		ca.issue(t, 2, host, f.Certificate, f.Key)
+		return f
 	}
+	with := func(f security.TLSFiles, ca *authority) security.TLSFiles { f.CA = ca.file; return f }
 	for _, test := range []struct {
-		name, host, ca string
+		name           string
+		server, client security.TLSFiles
 		want           codes.Code
 		message        string
 	}{
-		{"right", "127.0.0.1", ca.file, codes.OK, ""},
-		{"the certificate is for another host", "jobmanager.example", ca.file, codes.Unavailable, "127.0.0.1"},
-		{"the authority is another", "127.0.0.1", other.file, codes.Unavailable, "unknown authority"},
+		{"right", files(ca, "127.0.0.1"), files(ca, "cli"), codes.OK, ""},
+		{"the server is another host", files(ca, "jobmanager.example"), files(ca, "cli"), codes.Unavailable, "127.0.0.1"},
+		{"the server's authority is another", with(files(other, "127.0.0.1"), ca), files(ca, "cli"), codes.Unavailable, "unknown authority"},
+		{"the client's authority is another", files(ca, "127.0.0.1"), with(files(other, "cli"), ca), codes.Unavailable, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ca.issue(t, 2, test.host, files.Certificate, files.Key)
-			serverConfig, err := files.Server()
+			serverConfig, err := test.server.Server()
 			if err != nil {
 				t.Fatal(err)
 			}
 			address, _ := serve(t, credential(t, secret), serverConfig)
-			clientConfig, err := security.TLSFiles{Enabled: true, CA: test.ca}.Client()
+			clientConfig, err := test.client.Client()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +138,7 @@ func TestTLSBetweenServerAndClient(t *testing.T) {
 	}
 }
 
-func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
+func TestAClientWithoutACertificateIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	ca := newAuthority(t, dir)
 	files := security.TLSFiles{Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file}
@@ -141,27 +148,52 @@ func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	address, _ := serve(t, credential(t, secret), serverConfig)
-	if got := serialOf(t, address, files); got != 2 {
+	clientConfig, err := files.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clientConfig.GetClientCertificate = nil
+	options, err := security.DialOptions(address, credential(t, secret), clientConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = healthv1.NewHealthClient(connect(t, address, options...)).Check(t.Context(), &healthv1.HealthCheckRequest{})
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
+	dir := t.TempDir()
+	ca := newAuthority(t, dir)
+	files := security.TLSFiles{Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file}
+	ca.issue(t, 2, "127.0.0.1", files.Certificate, files.Key)
+	serverConfig, err := files.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clientConfig, err := files.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clientConfig.NextProtos = []string{"h2"}
+	address, _ := serve(t, credential(t, secret), serverConfig)
+	if got := serialOf(t, address, clientConfig); got != 2 {
 		t.Fatalf("serial %d, want 2", got)
 	}
 	ca.issue(t, 3, "127.0.0.1", files.Certificate, files.Key)
-	if got := serialOf(t, address, files); got != 3 {
+	if got := serialOf(t, address, clientConfig); got != 3 {
 		t.Errorf("after the renewal: serial %d, want 3", got)
 	}
 	write(t, files.Key, "half of a ke", 0o600)
-	if got := serialOf(t, address, files); got != 3 {
+	if got := serialOf(t, address, clientConfig); got != 3 {
 		t.Errorf("while the key is being written: serial %d, want 3", got)
 	}
 }
 
 // serialOf connects and returns the serial number of the server's certificate.
-func serialOf(t *testing.T, address string, files security.TLSFiles) int64 {
+func serialOf(t *testing.T, address string, config *tls.Config) int64 {
 	t.Helper()
-	config, err := files.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.NextProtos = []string{"h2"}
 	dialer := tls.Dialer{Config: config}
 	conn, err := dialer.DialContext(t.Context(), "tcp", address)
 	if err != nil {
@@ -183,41 +215,52 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	ca.issue(t, 3, "localhost", path("b.pem"), path("b.key"))
 	write(t, path("junk"), string(bytes.Repeat([]byte("x"), 100)), 0o600)
 
-	load := func(f security.TLSFiles) error {
-		f.Enabled = true
-		_, serverErr := f.Server()
-		return serverErr
-	}
 	for _, test := range []struct {
-		name string
-		err  error
-		want []string
+		name                 string
+		certificate, key, ca string
+		want                 []string
 	}{
-		{"nothing", load(security.TLSFiles{}), []string{"security.ssl.certificate-file", "security.ssl.key-file"}},
-		{"no key", load(security.TLSFiles{Certificate: path("a.pem")}), []string{"security.ssl.key-file"}},
-		{"missing certificate", load(security.TLSFiles{Certificate: path("none"), Key: path("a.key")}), []string{"security.ssl.certificate-file", path("none")}},
-		{"missing key", load(security.TLSFiles{Certificate: path("a.pem"), Key: path("none")}), []string{"security.ssl.key-file", path("none")}},
-		{"junk", load(security.TLSFiles{Certificate: path("junk"), Key: path("a.key")}), []string{"security.ssl.certificate-file", path("junk")}},
-		{"another's key", load(security.TLSFiles{Certificate: path("a.pem"), Key: path("b.key")}), []string{path("a.pem"), path("b.key")}},
-		{"missing authority", clientError(security.TLSFiles{CA: path("none")}), []string{"security.ssl.ca-file", path("none")}},
-		{"junk authority", clientError(security.TLSFiles{CA: path("junk")}), []string{"security.ssl.ca-file", path("junk"), "PEM"}},
+		{"nothing", "", "", "", []string{"security.ssl.certificate-file"}},
+		{"no key", path("a.pem"), "", ca.file, []string{"security.ssl.key-file"}},
+		{"no authority", path("a.pem"), path("a.key"), "", []string{"security.ssl.ca-file"}},
+		{"missing certificate", path("none"), path("a.key"), ca.file, []string{"security.ssl.certificate-file", path("none")}},
+		{"missing key", path("a.pem"), path("none"), ca.file, []string{"security.ssl.key-file", path("none")}},
+		{"junk", path("junk"), path("a.key"), ca.file, []string{"security.ssl.certificate-file", path("junk")}},
+		{"another's key", path("a.pem"), path("b.key"), ca.file, []string{path("a.pem"), path("b.key")}},
+		{"missing authority", path("a.pem"), path("a.key"), path("none"), []string{"security.ssl.ca-file", path("none")}},
+		{"junk authority", path("a.pem"), path("a.key"), path("junk"), []string{"security.ssl.ca-file", path("junk"), "PEM"}},
 	} {
-		if test.err == nil {
-			t.Errorf("%s: accepted", test.name)
-			continue
-		}
-		for _, want := range test.want {
-			if !strings.Contains(test.err.Error(), want) {
-				t.Errorf("%s: %q is missing in: %v", test.name, want, test.err)
+		files := security.TLSFiles{Enabled: true, Certificate: test.certificate, Key: test.key, CA: test.ca}
+		_, serverErr := files.Server()
+		_, clientErr := files.Client()
+		for _, err := range []error{serverErr, clientErr} {
+			if err == nil {
+				t.Errorf("%s: accepted", test.name)
+				continue
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: %q is missing in: %v", test.name, want, err)
+				}
 			}
 		}
 	}
 }
 
-func clientError(f security.TLSFiles) error {
-	f.Enabled = true
-	_, err := f.Client()
-	return err
+func TestTLSFilesOfAConfiguration(t *testing.T) {
+	c, _, err := config.FromMap("test", map[string]string{
+		"security.ssl.internal.enabled": "true", "security.ssl.certificate-file": "/c",
+		"security.ssl.key-file": "/k", "security.ssl.ca-file": "/a",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := security.TLSFilesOf(c), (security.TLSFiles{Enabled: true, Certificate: "/c", Key: "/k", CA: "/a"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := security.TLSFilesOf(config.Default()); got != (security.TLSFiles{}) {
+		t.Errorf("by default: %+v", got)
+	}
 }
 
 func TestTLSThatIsOffIsNil(t *testing.T) {
