@@ -1,0 +1,196 @@
+package memory
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// snapshots is the part of a table that its snapshots need. Except for what mu
+// guards it belongs to the table's owner.
+type snapshots[K comparable, A any] struct {
+	running []*Snapshot[K, A] // those that read the table's present array
+	epoch   uint64            // of the youngest snapshot; the first is 1
+	epochs  []uint64          // per page: the epoch in which it was last changed, or older
+	clone   func(*A) A
+
+	// mu is held to copy a page and to read one. It guards the pages that a
+	// snapshot may still read from the table, and the snapshots' own fields.
+	mu sync.Mutex
+}
+
+// snapshotting reports whether a snapshot may read the table's array.
+func (s *snapshots[K, A]) snapshotting() bool { return len(s.running) != 0 }
+
+// Snapshot is the state of a table at one moment, read by [Snapshot.Next] while
+// the table goes on. It is made by [Table.Snapshot], and ends when Next has said
+// so or with [Snapshot.Close]. It may be read by a goroutine other than the
+// table's owner, by one at a time.
+type Snapshot[K comparable, A any] struct {
+	done  atomic.Bool // nothing is read any more
+	epoch uint64
+	clone func(*A) A
+	len   int
+	buf   []Slot[K, A] // of the reader
+
+	mu     *sync.Mutex    // the table's, and guards what follows
+	array  []Slot[K, A]   // the table's array when the snapshot was taken
+	copies [][]Slot[K, A] // per page: how it was, if the table has changed it
+	next   int            // the first page that was not read
+}
+
+// CloneWith sets how an accumulator is copied for a snapshot. It is needed when
+// accumulators refer to memory that is changed in place (maps, and slices whose
+// elements are assigned to); others are copied by assignment. It is called by
+// the owner and by the snapshot's reader, never by both at a time for one table.
+// Set it before the first Find.
+func (t *Table[K, A]) CloneWith(clone func(*A) A) { t.clone = clone }
+
+// Snapshot begins a snapshot of the present state. Any number may run at once.
+// Until it ends, changes copy the pages they touch, and indices that Find gave
+// before are not to be written through (call Find again, or Touch).
+func (t *Table[K, A]) Snapshot() *Snapshot[K, A] {
+	t.prune()
+	pages := len(t.slots) / pageSlots
+	if len(t.epochs) != pages {
+		t.epochs = make([]uint64, pages)
+	}
+	t.epoch++
+	s := &Snapshot[K, A]{
+		epoch: t.epoch, clone: t.clone, len: t.n, mu: &t.mu,
+		array: t.slots, copies: make([][]Slot[K, A], pages),
+	}
+	if pages > 0 {
+		t.running = append(t.running, s)
+	}
+	return s
+}
+
+// Touch prepares slot i for being changed while a snapshot runs. Find does it for
+// the slots it returns; it is needed before writing through an index that came
+// from Lookup or Next.
+func (t *Table[K, A]) Touch(i uint32) {
+	if t.snapshotting() && t.epochs[i>>pageBits] < t.epoch {
+		t.preserve(int(i >> pageBits))
+	}
+}
+
+// touchAll is Touch for all slots of a batch.
+func (t *Table[K, A]) touchAll(slots []uint32) {
+	t.prune()
+	if !t.snapshotting() {
+		return
+	}
+	epoch, epochs := t.epoch, t.epochs
+	for _, i := range slots {
+		if epochs[i>>pageBits] < epoch {
+			t.preserve(int(i >> pageBits))
+		}
+	}
+}
+
+// prune forgets snapshots that have ended.
+func (t *Table[K, A]) prune() {
+	t.running = slices.DeleteFunc(t.running, func(s *Snapshot[K, A]) bool { return s.done.Load() })
+}
+
+// preserve copies a page for every snapshot that has not read it and for which it
+// was not copied since. Snapshots that find it unchanged share one copy.
+func (t *Table[K, A]) preserve(page int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var was []Slot[K, A]
+	for _, s := range t.running {
+		if t.epochs[page] >= s.epoch || page < s.next {
+			continue
+		}
+		if was == nil {
+			was = occupied(make([]Slot[K, A], 0, pageSlots), pageOf(t.slots, page), t.clone)
+		}
+		s.copies[page] = was
+	}
+	t.epochs[page] = t.epoch
+}
+
+// detach leaves the present array to the snapshots that read it; the table gets
+// another. shared tells that the slots live on there: then accumulators that are
+// changed in place must be copied first.
+func (t *Table[K, A]) detach(shared bool) {
+	t.prune()
+	if shared && t.clone != nil && t.snapshotting() {
+		for page := range t.epochs {
+			if t.epochs[page] < t.epoch {
+				t.preserve(page)
+			}
+		}
+	}
+	clear(t.running)
+	t.running = t.running[:0]
+}
+
+// Len returns the number of keys in the snapshot.
+func (s *Snapshot[K, A]) Len() int { return s.len }
+
+// Next returns the next keys with their accumulators, some at a time, and false
+// when there are no more, which ends the snapshot. The slots are good until the
+// following call and not to be changed.
+func (s *Snapshot[K, A]) Next() ([]Slot[K, A], bool) {
+	for {
+		slots, more := s.nextPage()
+		if !more {
+			s.Close()
+			return nil, false
+		}
+		if len(slots) > 0 {
+			return slots, true
+		}
+	}
+}
+
+// nextPage returns the occupied slots of the next page, and false at the end. A
+// page that was not copied out is unchanged, and stays so while mu is held.
+func (s *Snapshot[K, A]) nextPage() ([]Slot[K, A], bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == len(s.copies) {
+		return nil, false
+	}
+	page := s.next
+	s.next++
+	if was := s.copies[page]; was != nil {
+		s.copies[page] = nil
+		return was, true
+	}
+	s.buf = occupied(s.buf[:0], pageOf(s.array, page), s.clone)
+	return s.buf, true
+}
+
+// Close ends the snapshot; the table stops copying pages for it. It may be called
+// more than once.
+func (s *Snapshot[K, A]) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next = len(s.copies)
+	clear(s.copies)
+	s.array, s.buf = nil, nil
+	s.done.Store(true)
+}
+
+func pageOf[K comparable, A any](slots []Slot[K, A], page int) []Slot[K, A] {
+	return slots[page*pageSlots : (page+1)*pageSlots]
+}
+
+// occupied appends the occupied slots to dst, their accumulators cloned.
+func occupied[K comparable, A any](dst, page []Slot[K, A], clone func(*A) A) []Slot[K, A] {
+	for i := range page {
+		if page[i].tag == 0 {
+			continue
+		}
+		dst = append(dst, page[i])
+		if clone != nil {
+			a := &dst[len(dst)-1].Acc
+			*a = clone(a)
+		}
+	}
+	return dst
+}
