@@ -121,6 +121,7 @@ fix-tidy:
 
 .PHONY: verify-go fix-go
 verify-go: $(BIN)/golangci-lint
+	$(BIN)/golangci-lint config verify
 	$(BIN)/golangci-lint run ./...
 fix-go: $(BIN)/golangci-lint
 	$(BIN)/golangci-lint run --fix ./...
