@@ -15,9 +15,9 @@ import (
 // foreign code, so its size is bounded before anything is built from it; no
 // program that a person wrote comes near.
 const (
-	maxVertices       = 10_000
-	maxOperators      = 100_000
-	maxExchanges      = 100_000
+	maxVertices       = 4_096
+	maxOperators      = 65_536
+	maxExchanges      = 16_384
 	maxEntries        = 100_000 // settings, recorded values, warnings, mistakes: of each
 	maxStringLength   = 64 << 10
 	maxRecordedLength = 16 << 20 // of all recorded values together

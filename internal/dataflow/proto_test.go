@@ -155,9 +155,9 @@ func TestFromProtoRefuses(t *testing.T) {
 		{"long string", func(m *planv1.Plan) { m.Vertices[0].Operators[0].Position = long }, "65537 bytes"},
 		{"long setting", func(m *planv1.Plan) { m.Settings["k"] = long }, "65537 bytes"},
 		{"recorded", func(m *planv1.Plan) { m.Recorded["big"] = make([]byte, 17<<20) }, "weir.Once"},
-		{"many vertices", func(m *planv1.Plan) { m.Vertices = make([]*planv1.Vertex, 10_001) }, "10001 vertices"},
-		{"many operators", func(m *planv1.Plan) { m.Vertices[0].Operators = make([]*planv1.Operator, 100_000) }, "100002 operators"},
-		{"many exchanges", func(m *planv1.Plan) { m.Exchanges = make([]*planv1.Exchange, 100_001) }, "100001 exchanges"},
+		{"many vertices", func(m *planv1.Plan) { m.Vertices = make([]*planv1.Vertex, 4_097) }, "4097 vertices"},
+		{"many operators", func(m *planv1.Plan) { m.Vertices[0].Operators = make([]*planv1.Operator, 65_536) }, "65538 operators"},
+		{"many exchanges", func(m *planv1.Plan) { m.Exchanges = make([]*planv1.Exchange, 16_385) }, "16385 exchanges"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,0 +1,169 @@
+package scheduler
+
+import (
+	"time"
+
+	"github.com/weirstream/weir/internal/dataflow"
+	"github.com/weirstream/weir/internal/ids"
+	"github.com/weirstream/weir/internal/memory"
+)
+
+// Event is something that happened. The types of this file are all of them.
+type Event interface{ event() }
+
+// TaskManagerRegistered opens a session of a TaskManager, which offers all of
+// its slots, all of them free.
+type TaskManagerRegistered struct {
+	Session     ids.SessionID
+	TaskManager TaskManager
+}
+
+// TaskManager is what a TaskManager says of itself.
+type TaskManager struct {
+	ID ids.TaskManagerID
+	// Host is how others reach its workers.
+	Host  string
+	Slots int
+	// NetworkMemoryPerSlot is the memory for the network buffers of one slot,
+	// SegmentSize the size of one buffer.
+	NetworkMemoryPerSlot, SegmentSize memory.Size
+	// Platform is "linux/amd64" and the like.
+	Platform string
+}
+
+// buffers returns how many network buffers a slot has.
+func (t *TaskManager) buffers() int { return int(t.NetworkMemoryPerSlot / t.SegmentSize) }
+
+// TaskManagerLost ends a session: its stream is closed or it was silent for too
+// long. Its workers end with it.
+type TaskManagerLost struct {
+	Session ids.SessionID
+	// Reason completes "TaskManager tm-1 was lost: ".
+	Reason string
+}
+
+// JobSubmitted makes a job known, which is being planned.
+type JobSubmitted struct {
+	Job  ids.JobID
+	Name string
+}
+
+// JobRefused ends a job that could not be planned.
+type JobRefused struct {
+	Job    ids.JobID
+	Reason string
+}
+
+// JobPlanned gives a job its graph.
+type JobPlanned struct {
+	Job ids.JobID
+	// Graph is not changed by anybody afterwards.
+	Graph   *dataflow.JobGraph
+	Options JobOptions
+}
+
+// JobOptions are the settings of one job.
+type JobOptions struct {
+	// SlotRequestTimeout is slot.request.timeout: how long the job waits for
+	// slots, and then for its workers to be ready.
+	SlotRequestTimeout time.Duration
+	// CancellationTimeout is task.cancellation.timeout: how long tasks that were
+	// asked to stop may take until their worker is killed; 0 is for ever.
+	CancellationTimeout time.Duration
+	// Buffers says how many network buffers channels need. Its SegmentSize is
+	// not used: what counts is that of the TaskManager.
+	Buffers memory.Settings
+	// Platform of the executable, "linux/amd64"; empty if it runs everywhere.
+	Platform string
+}
+
+// CancelRequested says that a user wants a job to stop.
+type CancelRequested struct{ Job ids.JobID }
+
+// Origin is where a message about a worker comes from: the session that it
+// came through, and the attempt that it is about.
+type Origin struct {
+	Session ids.SessionID
+	Job     ids.JobID
+	Attempt ids.Attempt
+}
+
+// WorkerReady says that a worker runs the submitted graph and accepts data
+// connections.
+type WorkerReady struct {
+	Origin
+	// DataAddress is "host:port", empty if it has no listener.
+	DataAddress string
+}
+
+// WorkerExited says that a worker's process is gone, or was never started.
+type WorkerExited struct {
+	Origin
+	// ExitCode is -1 if it was ended by a signal or never started.
+	ExitCode int
+	Signal   string
+	// Error is what the TaskManager knows of the reason.
+	Error string
+	// Stderr is the end of what it wrote to its standard error.
+	Stderr string
+	// LogFile is the job's log file on the TaskManager's host.
+	LogFile string
+}
+
+// TaskStateChanged reports a task's new state.
+type TaskStateChanged struct {
+	Origin
+	Task  ids.Subtask
+	State TaskState
+	// Failure is set for TaskFailed.
+	Failure Failure
+	// Consequence says that the failure follows from another one.
+	Consequence bool
+}
+
+// Failure is an error as a worker reports it.
+type Failure struct {
+	Message string
+	Stack   string
+	// Time is when it happened; zero if that is not known.
+	Time time.Time
+}
+
+// SplitsEnumerated is the answer to EnumerateSplits.
+type SplitsEnumerated struct {
+	Origin
+	Vertex int
+	Splits []Split
+	// Bounded says that the source ends once its splits are read.
+	Bounded bool
+	// Failure is set instead if the splits could not be listed.
+	Failure *Failure
+}
+
+// Split is a part of a source's input.
+type Split struct {
+	ID   string
+	Data []byte
+}
+
+// SplitRequested says that a source's subtask has nothing left to read.
+type SplitRequested struct {
+	Origin
+	Task ids.Subtask
+}
+
+// Tick says that time has passed. It is due at [Scheduler.Deadline].
+type Tick struct{}
+
+func (TaskManagerRegistered) event() {}
+func (TaskManagerLost) event()       {}
+func (JobSubmitted) event()          {}
+func (JobRefused) event()            {}
+func (JobPlanned) event()            {}
+func (CancelRequested) event()       {}
+func (WorkerReady) event()           {}
+func (WorkerExited) event()          {}
+func (TaskStateChanged) event()      {}
+func (SplitsEnumerated) event()      {}
+func (SplitRequested) event()        {}
+func (Tick) event()                  {}

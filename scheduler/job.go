@@ -1,0 +1,277 @@
+package scheduler
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weirstream/weir/internal/dataflow"
+	"github.com/weirstream/weir/internal/ids"
+	"github.com/weirstream/weir/internal/memory"
+)
+
+// MaxTasks is the largest number of tasks that a job may have, over all
+// vertices: what a table of a few tens of megabytes describes.
+const MaxTasks = 1 << 18
+
+// job is a job from its submission until it is forgotten.
+type job struct {
+	id    ids.JobID
+	name  string
+	state JobState
+	// queue is the place among the jobs that wait for slots.
+	queue      uint64
+	start, end time.Time
+
+	graph   *dataflow.JobGraph
+	options JobOptions
+	// slots is how many it needs, and buffers how many network buffers the most
+	// demanding of them needs.
+	slots, buffers int
+	// base is the index of the first slot of each vertex's sharing group.
+	base []int
+
+	// status says why it waits.
+	status string
+	// failure is why it fails; derived says that it follows from another
+	// failure, which is not known.
+	failure *JobFailure
+	derived bool
+	// held is a failure that waits for its cause until hold.
+	held *JobFailure
+	hold time.Time
+	// deadline is that of the state that the job is in; zero is none.
+	deadline time.Time
+
+	attempt ids.Attempt
+	workers []*worker
+	tasks   [][]task
+	// unfinished is the number of tasks that are not in an end state.
+	unfinished int
+	// sources are the splits, by vertex.
+	sources map[int]*source
+
+	touched bool
+}
+
+// task is one subtask of the attempt.
+type task struct {
+	state  TaskState
+	worker *worker
+	slot   int
+}
+
+// worker is a worker of the attempt.
+type worker struct {
+	index       int
+	taskManager *taskManager
+	slots       []int
+	tasks       []Task
+	state       workerState
+	dataAddress string
+	// killed says that it was told to end, so that its end is no failure.
+	killed bool
+}
+
+type workerState uint8
+
+const (
+	workerStarting workerState = iota
+	workerReady
+	workerGone
+)
+
+// waiting reports whether the job waits for slots.
+func (j *job) waiting() bool { return j.state == Created && len(j.workers) == 0 }
+
+// draining reports whether all tasks have finished and the workers are ending.
+func (j *job) draining() bool { return j.state == Running && j.unfinished == 0 }
+
+// worker returns the job's worker of a session, nil if there is none.
+func (j *job) worker(session ids.SessionID) *worker {
+	for _, w := range j.workers {
+		if w.taskManager.session == session {
+			return w
+		}
+	}
+	return nil
+}
+
+// release lets go of what only a job that runs needs. Tasks that never started
+// will not any more.
+func (j *job) release() {
+	for _, tasks := range j.tasks {
+		for i := range tasks {
+			if !tasks[i].state.Terminal() {
+				tasks[i].state = TaskCanceled
+			}
+		}
+	}
+	j.sources = nil
+	j.held, j.hold = nil, time.Time{}
+	j.status = ""
+}
+
+func (s *Scheduler) submit(e JobSubmitted) {
+	if s.jobs[e.Job] != nil {
+		s.drop(ids.SessionID{}, e.Job, e, "a job with this id exists")
+		return
+	}
+	j := &job{id: e.Job, name: e.Name, state: Initializing, start: s.now}
+	s.jobs[e.Job] = j
+	s.active = append(s.active, j)
+	s.touch(j)
+}
+
+func (s *Scheduler) refuse(e JobRefused) {
+	j := s.jobs[e.Job]
+	if j == nil || j.state != Initializing {
+		s.drop(ids.SessionID{}, e.Job, e, "the job is not being planned")
+		return
+	}
+	s.reject(j, e.Reason)
+}
+
+// reject fails a job that has no workers.
+func (s *Scheduler) reject(j *job, reason string) {
+	j.failure = &JobFailure{Message: reason, Time: s.now}
+	s.transition(j, Failed, reason)
+}
+
+func (s *Scheduler) planned(e JobPlanned) {
+	j := s.jobs[e.Job]
+	if j == nil || j.state != Initializing {
+		s.drop(ids.SessionID{}, e.Job, e, "the job is not being planned")
+		return
+	}
+	if n := countTasks(e.Graph); n > MaxTasks {
+		s.reject(j, fmt.Sprintf("the job has %d tasks, at most %d are possible: lower the parallelism", n, MaxTasks))
+		return
+	}
+	j.name = e.Graph.Plan.JobName
+	j.graph, j.options = e.Graph, e.Options
+	j.base, j.slots = slotLayout(e.Graph)
+	demand := largestDemand(e.Graph, j.base, e.Options.Buffers)
+	j.buffers = demand.Min()
+	if err := s.checkBuffers(j, demand); err != nil {
+		s.reject(j, err.Error())
+		return
+	}
+	j.tasks = make([][]task, len(e.Graph.Parallelism))
+	for v, parallelism := range e.Graph.Parallelism {
+		j.tasks[v] = make([]task, parallelism)
+		for i := range j.tasks[v] {
+			j.tasks[v][i] = task{state: TaskCreated, slot: j.base[v] + i}
+		}
+		j.unfinished += parallelism
+	}
+	s.submitted++
+	j.queue = s.submitted
+	s.setDeadline(j, e.Options.SlotRequestTimeout)
+	s.transition(j, Created, "")
+	s.slotsChanged = true
+}
+
+func countTasks(g *dataflow.JobGraph) (n int) {
+	for _, p := range g.Parallelism {
+		n += p
+	}
+	return n
+}
+
+// slotLayout numbers the slots of a job. Each slot sharing group has as many as
+// its largest parallelism, one after the other, groups in the order in which
+// they first appear; slot i of a group holds subtask i of each of its vertices.
+// base is the first slot of each vertex's group.
+func slotLayout(g *dataflow.JobGraph) (base []int, slots int) {
+	type group struct{ first, slots int }
+	groups := map[string]*group{}
+	var order []*group
+	for v := range g.Plan.Vertices {
+		name := g.Plan.Vertices[v].SlotSharingGroup
+		if groups[name] == nil {
+			groups[name] = &group{}
+			order = append(order, groups[name])
+		}
+		groups[name].slots = max(groups[name].slots, g.Parallelism[v])
+	}
+	for _, group := range order {
+		group.first = slots
+		slots += group.slots
+	}
+	for v := range g.Plan.Vertices {
+		base = append(base, groups[g.Plan.Vertices[v].SlotSharingGroup].first)
+	}
+	return base, slots
+}
+
+// largestDemand returns what the slot of the job needs that needs most network
+// buffers. The first slot of a group has a subtask of each of its vertices, so
+// no other slot of the group needs more.
+func largestDemand(g *dataflow.JobGraph, base []int, settings memory.Settings) memory.Demand {
+	m := memory.Job{Name: g.Plan.JobName}
+	first := map[int][]memory.Subtask{}
+	for v := range g.Plan.Vertices {
+		m.Vertices = append(m.Vertices, memory.Vertex{Name: g.Plan.Vertices[v].Name, Parallelism: g.Parallelism[v]})
+		first[base[v]] = append(first[base[v]], memory.Subtask{Vertex: v, Index: 0})
+	}
+	for x := range g.Plan.Exchanges {
+		e := &g.Plan.Exchanges[x]
+		pattern := memory.AllToAll
+		if g.Pointwise(x) {
+			pattern = memory.Pointwise
+		}
+		m.Exchanges = append(m.Exchanges, memory.Exchange{Producer: e.From, Consumer: e.To, Pattern: pattern})
+	}
+	var largest memory.Demand
+	for _, slot := range slices.Sorted(maps.Keys(first)) {
+		if d := m.DemandOf(slot, first[slot], settings); d.Min() > largest.Min() {
+			largest = d
+		}
+	}
+	return largest
+}
+
+// checkBuffers refuses a job if there are TaskManagers for it and none has
+// enough network buffers in a slot (J7). Without any the job may wait for them.
+func (s *Scheduler) checkBuffers(j *job, demand memory.Demand) error {
+	var best *taskManager
+	for _, tm := range s.taskManagers {
+		if j.runsOn(tm) && (best == nil || tm.buffers() > best.buffers()) {
+			best = tm
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return demand.Check(best.buffers())
+}
+
+func (s *Scheduler) cancel(e CancelRequested) {
+	j := s.jobs[e.Job]
+	switch {
+	case j == nil:
+		s.drop(ids.SessionID{}, e.Job, e, "unknown job")
+	case j.state == Initializing || j.waiting():
+		s.transition(j, Canceled, "a user cancelled it")
+	case j.state == Created || j.state == Running && !j.draining():
+		s.transition(j, Cancelling, "a user cancelled it")
+		s.stopWorkers(j)
+	}
+	// Otherwise it has ended, or is about to: there is nothing left to cancel.
+}
+
+// deadlinePassed acts on the deadline of a job's state.
+func (s *Scheduler) deadlinePassed(j *job) {
+	j.deadline = time.Time{}
+	switch {
+	case j.waiting():
+		s.reject(j, fmt.Sprintf("NoResourceAvailable: could not acquire the required slots within slot.request.timeout (%s): the job %s",
+			j.options.SlotRequestTimeout, s.lacking(j)))
+	case j.state == Created:
+		s.deployTimedOut(j)
+	default:
+		s.killRemaining(j, fmt.Sprintf("it did not end within task.cancellation.timeout (%s)", j.options.CancellationTimeout))
+	}
+}
