@@ -153,6 +153,7 @@ var importLaw = []room{
 		may: map[string]string{
 			"leaves":            anyone,
 			"internal/config":   "the daemon's settings",
+			"internal/dataflow": "it compares the plans of two runs and names what differs",
 			"internal/launch":   "it starts executables of jobs, to plan and to work",
 			"internal/memory":   "it divides the process's memory into slots",
 			"internal/security": "every call passes one interceptor",
@@ -212,10 +213,18 @@ var importLaw = []room{
 		},
 	},
 	{
+		dir: "internal/process", not: "what a daemon does",
+		may: map[string]string{
+			"leaves":          anyone,
+			"internal/config": "it reads the file and the overrides",
+		},
+	},
+	{
 		dir: "cmd/jobmanager", not: "anything but flags and wiring",
 		may: map[string]string{
 			"leaves":            anyone,
 			"internal/config":   "it reads the file and the flags",
+			"internal/process":  "a daemon's flags, log and signals",
 			"internal/security": "it reads or generates the credential",
 			"jobmanager":        "it runs it",
 		},
@@ -226,6 +235,7 @@ var importLaw = []room{
 			"leaves":            anyone,
 			"internal/config":   "it reads the file and the flags",
 			"internal/memory":   "it prints how the process's memory is divided",
+			"internal/process":  "a daemon's flags, log and signals",
 			"internal/security": "it reads or generates the credential",
 			"taskmanager":       "it runs it",
 		},
@@ -236,7 +246,9 @@ var importLaw = []room{
 			"leaves":            anyone,
 			"client":            "it submits, lists and cancels",
 			"internal/config":   "it reads the file and the flags",
+			"internal/process":  "the version, and the line that says a daemon is ready",
 			"internal/security": "it finds the credential of this machine",
+			"proto/gen":         "it prints what the service answers",
 			"jobmanager":        "weir local starts a cluster in one process",
 			"taskmanager":       "weir local starts a cluster in one process",
 		},
