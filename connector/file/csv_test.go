@@ -1,0 +1,499 @@
+package file
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir"
+)
+
+// readAll reads a split from a position, at most batch records at a time.
+func readAll[T any](tb testing.TB, source weir.Source[T], path string, at []byte, batch int) ([]T, error) {
+	tb.Helper()
+	r, err := source.Open(tb.Context(), weir.Split{ID: path}, at)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err := r.Close(); err != nil {
+			tb.Error(err)
+		}
+	}()
+	var all []T
+	values := make([]T, batch)
+	for {
+		n, err := r.Read(values)
+		all = append(all, values[:n]...)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
+	}
+}
+
+func write(tb testing.TB, name, content string) (path string) {
+	tb.Helper()
+	path = filepath.Join(tb.TempDir(), name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+func compress(tb testing.TB, members ...string) string {
+	tb.Helper()
+	var b bytes.Buffer
+	for _, member := range members {
+		z := gzip.NewWriter(&b)
+		if _, err := io.WriteString(z, member); err != nil {
+			tb.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+// TestRealData compares a year of flights with what encoding/csv, strconv and
+// time make of them.
+func TestRealData(t *testing.T) {
+	path := testdata(t, "nyc-departures-2013.csv.gz")
+	got, err := readAll(t, CSV[departure](path), path, nil, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := csv.NewReader(bytes.NewReader(decompress(t, path)))
+	if _, err := reference.Read(); err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for ; ; rows++ {
+		record, err := reference.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows >= len(got) {
+			continue
+		}
+		d := got[rows]
+		again := []string{
+			d.Departed.Format(time.RFC3339), strconv.FormatInt(d.ID, 10), d.Scheduled.Format(time.RFC3339),
+			d.Origin, d.Dest, d.Carrier, strconv.Itoa(int(d.Flight)), d.Tail,
+			strconv.Itoa(int(d.Delay)), strconv.Itoa(int(d.Distance)),
+		}
+		if !reflect.DeepEqual(again, record) {
+			t.Fatalf("row %d: got %q, want %q", rows+1, again, record)
+		}
+	}
+	if rows != 328521 || len(got) != rows {
+		t.Fatalf("%d records read, %d in the file, 328521 expected", len(got), rows)
+	}
+}
+
+type embedded struct {
+	Inner string `csv:"inner"`
+}
+
+type everything struct {
+	S        string
+	B        bool    `csv:"b"`
+	I        int     `csv:"i"`
+	I8       int8    `csv:"i8"`
+	I16      int16   `csv:"i16"`
+	I32      int32   `csv:"i32"`
+	I64      int64   `csv:"i64"`
+	U        uint    `csv:"u"`
+	U8       uint8   `csv:"u8"`
+	U16      uint16  `csv:"u16"`
+	U32      uint32  `csv:"u32"`
+	U64      uint64  `csv:"u64"`
+	F32      float32 `csv:"f32"`
+	F64      float64 `csv:"f64"`
+	At       time.Time
+	Day      time.Time     `csv:"day,layout=Jan 2, 2006"`
+	Took     time.Duration `csv:"took"`
+	Addr     netip.Addr    `csv:"addr"`
+	P        *int64        `csv:"p"`
+	PText    *netip.Addr   `csv:"paddr"`
+	PTime    *time.Time    `csv:"ptime,layout=2006"`
+	Opt      int           `csv:"opt,optional"`
+	OptTime  time.Time     `csv:",optional,layout=15:04"`
+	Again    string        `csv:"i"`
+	Ignored  []byte        `csv:"-"`
+	internal int
+	embedded
+}
+
+const everyHeader = "s,b,i,i8,i16,i32,i64,u,u8,u16,u32,u64,f32,f64,AT,day,took,addr,p,paddr,ptime,opt,opt_time,inner,unused\n"
+
+// TestEveryType reads a record with each type of field, and one in which all is
+// empty that may be, into memory that held another record.
+func TestEveryType(t *testing.T) {
+	path := write(t, "every.csv", everyHeader+
+		"a,true,-1,-128,-32768,-2147483648,-9223372036854775808,1,255,65535,4294967295,18446744073709551615,"+
+		"1.5,-1e300,2013-01-01T10:17:00.5+02:00,\"Feb 3, 2001\",1h30m,10.0.0.1,7,::1,1999,5,12:34,in,zzz\n"+
+		",F,+5,127,32767,2147483647,9223372036854775807,0,0,0,0,0,NaN,0x1p-2,2013-01-01T10:17:00Z,\"Feb 3, 2001\",-1ns,,,,,,,,\n")
+	source := CSV[everything](path)
+	r, err := source.Open(t.Context(), weir.Split{ID: path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+
+	one := make([]everything, 1)
+	if n, err := r.Read(one); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	seven, addr, year := int64(7), netip.MustParseAddr("::1"), time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
+	want := everything{
+		S: "a", B: true, I: -1, I8: -128, I16: -32768, I32: math.MinInt32, I64: math.MinInt64,
+		U: 1, U8: 255, U16: 65535, U32: math.MaxUint32, U64: math.MaxUint64, F32: 1.5, F64: -1e300,
+		Day: time.Date(2001, 2, 3, 0, 0, 0, 0, time.UTC), Took: 90 * time.Minute,
+		Addr: netip.MustParseAddr("10.0.0.1"), P: &seven, PText: &addr, PTime: &year,
+		Opt: 5, OptTime: time.Date(0, 1, 1, 12, 34, 0, 0, time.UTC), Again: "-1", embedded: embedded{"in"},
+	}
+	if at := time.Date(2013, 1, 1, 8, 17, 0, 5e8, time.UTC); !one[0].At.Equal(at) {
+		t.Errorf("time %v, want %v", one[0].At, at)
+	}
+	one[0].At = time.Time{}
+	if !reflect.DeepEqual(one[0], want) {
+		t.Errorf("got\n%+v, want\n%+v", one[0], want)
+	}
+
+	one[0].Ignored, one[0].internal = []byte("left over"), 1
+	if n, err := r.Read(one); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if !math.IsNaN(float64(one[0].F32)) {
+		t.Errorf("F32 is %v, want NaN", one[0].F32)
+	}
+	one[0].F32 = 0
+	want = everything{
+		I: 5, I8: 127, I16: 32767, I32: math.MaxInt32, I64: math.MaxInt64, F64: 0.25,
+		At: time.Date(2013, 1, 1, 10, 17, 0, 0, time.UTC), Day: time.Date(2001, 2, 3, 0, 0, 0, 0, time.UTC), Took: -1, Again: "+5",
+	}
+	if !reflect.DeepEqual(one[0], want) {
+		t.Errorf("got\n%+v, want\n%+v", one[0], want)
+	}
+	if n, err := r.Read(one); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("behind the last record: %d, %v", n, err)
+	}
+}
+
+type flight struct {
+	Origin string
+	Delay  int16     `csv:"arr_delay_min"`
+	At     time.Time `csv:"at,layout=2006-01-02T15:04"`
+}
+
+const flightHeader = "at,arr_delay_min,origin\n"
+
+// TestBadRecords expects each message in full.
+func TestBadRecords(t *testing.T) {
+	good := flightHeader + "2001-01-01T00:01,33,LAS\n"
+	for _, c := range []struct{ name, content, want string }{
+		{"too few fields", good + "2001-01-01T00:01,33\n", ":3: the record has 2 fields and the header 3 columns: nothing for column 3 (origin)"},
+		{"too many fields", good + "2001-01-01T00:01,33,LAS,5\n", `:3: the record has 4 fields and the header 3 columns: "5" is too much`},
+		{"not a number", good + "\n2001-01-01T00:01,x3,LAS\n", `:4: column 2 (arr_delay_min): "x3" cannot be stored in flight.Delay of type int16: invalid syntax`},
+		{"a number too large", good + "2001-01-01T00:01,32768,LAS\n", `:3: column 2 (arr_delay_min): "32768" cannot be stored in flight.Delay of type int16: value out of range`},
+		{"an empty number", good + "2001-01-01T00:01,,LAS\n", `:3: column 2 (arr_delay_min): "" cannot be stored in flight.Delay of type int16: it is empty and the field is not optional`},
+		{"not a time", good + "2001-01-01 00:01,1,LAS\n", `:3: column 1 (at): "2001-01-01 00:01" cannot be stored in flight.At of type time.Time: it does not follow the layout 2006-01-02T15:04 from " 00:01" on, where "T" is expected`},
+		{"not a date", good + "2001-02-30T00:01,1,LAS\n", `:3: column 1 (at): "2001-02-30T00:01" cannot be stored in flight.At of type time.Time: it does not follow the layout 2006-01-02T15:04: day out of range`},
+		{"a long value", good + strings.Repeat("9", 100) + ",1,LAS\n", `:3: column 1 (at): "` + strings.Repeat("9", 60) + `"… (100 bytes) cannot be stored`},
+		{"an unclosed quote", good + "2001-01-01T00:01,1,\"LAS\n", ":3: column 3 (origin): a quote is opened and never closed"},
+		{"a quote in the wrong place", good + "2001-01-01T00:01,1,L\"AS\n", ":3: column 3 (origin): a quote inside an unquoted field: "},
+		{"a quote behind the last column", good + "2001-01-01T00:01,1,LAS,5\"\n", ":3: column 4: a quote inside an unquoted field: "},
+		{"no header", "", " is empty: its first line must be a header"},
+		{"UTF-16", "\xff\xfea\x00", " is UTF-16: convert it to UTF-8"},
+		{"a column is missing", "at,delay,origin\n", `: no column "arr_delay_min" for flight.Delay: the header has at, delay, origin`},
+		{"an untagged column is missing", "at,arr_delay_min,from\n", ": no column for flight.Origin: the header has at, arr_delay_min, from; "},
+		{"a column is there twice", "at,arr_delay_min,origin,Origin\n", `: columns 3 and 4 could both fill flight.Origin: they are named "origin" and "Origin"`},
+		{"a tag matches exactly", "AT,arr_delay_min,origin\n", `: no column "at" for flight.At: `},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := write(t, "flights.csv", c.content)
+			got, err := readAll(t, CSV[flight](path), path, nil, 10)
+			if err == nil || !strings.Contains(err.Error(), path+c.want) {
+				t.Fatalf("error %v, want %q in it", err, path+c.want)
+			}
+			if good := strings.HasPrefix(c.content, good); good != (len(got) == 1) {
+				t.Errorf("%d records before the error", len(got))
+			}
+		})
+	}
+}
+
+// TestForms reads the same two records from files written in different ways.
+func TestForms(t *testing.T) {
+	plain := flightHeader + "2001-01-01T00:01,33,LAS\n2001-01-01T00:02,-4,\n"
+	at := time.Date(2001, 1, 1, 0, 1, 0, 0, time.UTC)
+	want := []flight{{"LAS", 33, at}, {"", -4, at.Add(time.Minute)}}
+	for _, c := range []struct {
+		name, file, content string
+		options             []Option
+	}{
+		{"plain", "a.csv", plain, nil},
+		{"no last newline", "a.csv", strings.TrimSuffix(plain, "\n"), nil},
+		{"CRLF", "a.csv", strings.ReplaceAll(plain, "\n", "\r\n"), nil},
+		{"CRLF, no last newline", "a.csv", strings.TrimSuffix(strings.ReplaceAll(plain, "\n", "\r\n"), "\n"), nil},
+		{"byte order mark", "a.csv", "\xef\xbb\xbf" + plain, nil},
+		{"byte order mark and quotes", "a.csv", "\xef\xbb\xbf\"at\",\"arr_delay_min\",ORIGIN\n" + strings.TrimPrefix(plain, flightHeader), nil},
+		{"empty lines", "a.csv", strings.ReplaceAll(plain, "\n", "\n\r\n\n"), nil},
+		{"spaces in the header", "a.csv", strings.ReplaceAll(plain, ",origin", ", O_rig in "), nil},
+		{"other columns", "a.csv", strings.ReplaceAll(strings.ReplaceAll(plain, "\n2", "\nx,2"), "at,", "zz,at,"), nil},
+		{"quotes", "a.csv", strings.ReplaceAll(plain, "LAS", `"LAS"`), nil},
+		{"tabs", "a.csv", strings.ReplaceAll(plain, ",", "\t"), []Option{Delimiter('\t')}},
+		{"gzip", "a.csv.gz", compress(t, plain), nil},
+		{"gzip without the suffix", "a.csv", compress(t, plain), nil},
+		{"gzip in members", "a.csv.GZ", compress(t, "", plain[:10], plain[10:60], "", plain[60:]), nil},
+		{"small limit", "a.csv", plain, []Option{MaxRecordSize(24)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := write(t, c.file, c.content)
+			got, err := readAll(t, CSV[flight](path, c.options...), path, nil, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// TestTruncatedGzip cuts a compressed file at every length: none may pass for
+// the whole, whatever the suffix.
+func TestTruncatedGzip(t *testing.T) {
+	whole := compress(t, flightHeader+"2001-01-01T00:01,33,LAS\n", "2001-01-01T00:02,-4,ATL\n")
+	boundary := len(compress(t, flightHeader+"2001-01-01T00:01,33,LAS\n")) // there it looks complete
+	for size := range len(whole) {
+		if size == boundary {
+			continue
+		}
+		path := write(t, "flights.csv.gz", whole[:size])
+		_, err := readAll(t, CSV[flight](path), path, nil, 10)
+		if err == nil || !strings.Contains(err.Error(), path) {
+			t.Fatalf("cut at byte %d of %d: error %v", size, len(whole), err)
+		}
+		if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "truncated") {
+			t.Fatalf("cut at byte %d of %d: error %v", size, len(whole), err)
+		}
+	}
+	damaged := []byte(whole)
+	damaged[boundary-8] ^= 1 // the checksum
+	for name, c := range map[string]struct{ content, want string }{
+		"damaged":  {string(damaged), "the gzip data is damaged"},
+		"garbage":  {whole + "garbage behind", "not gzip data"},
+		"not gzip": {flightHeader, "not gzip data"},
+	} {
+		path := write(t, "flights.csv.gz", c.content)
+		_, err := readAll(t, CSV[flight](path), path, nil, 10)
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+// TestPositions goes on from every position of a file that takes many buffers,
+// plain and compressed, and expects what was still to come (F2).
+func TestPositions(t *testing.T) {
+	var content strings.Builder
+	content.WriteString("\xef\xbb\xbf" + strings.ReplaceAll(flightHeader, "\n", "\r\n"))
+	const records = 4000
+	for i := range records {
+		name := fmt.Sprintf("airport %d", i)
+		if i%7 == 0 {
+			name = "\"airport\n\"\"" + strings.Repeat("x", i%90) + "\"\"\""
+		}
+		fmt.Fprintf(&content, "2001-01-01T00:01,%d,%s\n", i, name)
+		if i%11 == 0 {
+			content.WriteString("\n")
+		}
+	}
+	content.WriteString("2001-01-01T00:01,1,last") // no newline
+	for _, c := range []struct{ name, path string }{
+		{"plain", write(t, "flights.csv", content.String())},
+		{"gzip", write(t, "flights.csv.gz", compress(t, content.String()[:5000], content.String()[5000:]))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			source := CSV[flight](c.path)
+			all, err := readAll(t, source, c.path, nil, 100)
+			if err != nil || len(all) != records+1 {
+				t.Fatalf("%d records, error %v", len(all), err)
+			}
+			r, err := source.Open(t.Context(), weir.Split{ID: c.path}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			values := make([]flight, 37)
+			for read := 0; ; {
+				at, err := r.Position()
+				if err != nil {
+					t.Fatal(err)
+				}
+				rest, err := readAll(t, source, c.path, at, 1000)
+				if err != nil {
+					t.Fatalf("from record %d: %v", read, err)
+				}
+				if len(rest) != len(all)-read || len(rest) > 0 && !reflect.DeepEqual(rest, all[read:]) {
+					t.Fatalf("from record %d: %d records that are not the %d still to come", read, len(rest), len(all)-read)
+				}
+				n, err := r.Read(values)
+				if read += n; n == 0 {
+					if !errors.Is(err, io.EOF) || read != len(all) {
+						t.Fatalf("%d records, then %v", read, err)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+// TestPositionKeepsLines expects a record's line number in the error of a reader
+// that did not begin at the first.
+func TestPositionKeepsLines(t *testing.T) {
+	content := flightHeader + "2001-01-01T00:01,1,\"A\nB\"\n\n2001-01-01T00:01,2,LAS\n2001-01-01T00:01,bad,LAS\n"
+	for _, path := range []string{write(t, "a.csv", content), write(t, "a.csv.gz", compress(t, content))} {
+		source := CSV[flight](path)
+		r, err := source.Open(t.Context(), weir.Split{ID: path}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if n, err := r.Read(make([]flight, 1)); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		at, err := r.Position()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := readAll(t, source, path, at, 10)
+		if len(got) != 1 || err == nil || !strings.Contains(err.Error(), path+":6: ") {
+			t.Errorf("%d records, error %v, want line 6", len(got), err)
+		}
+	}
+}
+
+// TestPositionsOfAnotherFile refuses to go on where the file has changed.
+func TestPositionsOfAnotherFile(t *testing.T) {
+	content := flightHeader + "2001-01-01T00:01,33,LAS\n2001-01-01T00:01,34,LAS"
+	for name, p := range map[string]position{
+		"inside the header":  {int64(len(flightHeader)) - 2, 1},
+		"inside a record":    {int64(len(flightHeader)) + 3, 2},
+		"inside the last":    {int64(len(content)) - 1, 2},
+		"behind the end":     {int64(len(content)) + 1, 3},
+		"far behind the end": {math.MaxInt64, 3},
+	} {
+		for _, path := range []string{write(t, "a.csv", content), write(t, "a.csv.gz", compress(t, content))} {
+			_, err := readAll(t, CSV[flight](path), path, p.encode(), 10)
+			if !errors.Is(err, errChanged) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s, %s: error %v", name, filepath.Base(path), err)
+			}
+		}
+	}
+	path := write(t, "a.csv", content)
+	if _, err := readAll(t, CSV[flight](path), path, []byte("what?"), 10); err == nil || !strings.Contains(err.Error(), "not a position in a CSV file") {
+		t.Errorf("garbage: error %v", err)
+	}
+}
+
+func FuzzPosition(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{positionVersion})
+	f.Add(position{offset: 1 << 40, line: 1 << 33}.encode())
+	f.Add(append(position{offset: 1, line: 1}.encode(), 0))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := decodePosition(b)
+		if err != nil {
+			return
+		}
+		if p.offset < 0 || p.line < 1 {
+			t.Fatalf("%x is %+v", b, p)
+		}
+		if again, err := decodePosition(p.encode()); err != nil || again != p {
+			t.Fatalf("%+v comes back as %+v, %v", p, again, err)
+		}
+	})
+}
+
+// TestProgress rises to the size of the file as it is stored.
+func TestProgress(t *testing.T) {
+	content := flightHeader + strings.Repeat("2001-01-01T00:01,33,LAS\n", 20000)
+	for _, path := range []string{write(t, "a.csv", content), write(t, "a.csv.gz", compress(t, content))} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened, err := CSV[flight](path).Open(t.Context(), weir.Split{ID: path}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer opened.Close()
+		r := opened.(interface {
+			weir.Reader[flight]
+			weir.Progresser
+		})
+		values := make([]flight, 100)
+		var last uint64
+		half := false
+		for err == nil {
+			_, err = r.Read(values)
+			done, total := r.Progress()
+			if done < last || total != uint64(info.Size()) {
+				t.Fatalf("progress %d of %d after %d of %d", done, total, last, info.Size())
+			}
+			half = half || done > total/4 && done < total*3/4
+			last = done
+		}
+		if !errors.Is(err, io.EOF) || last != uint64(info.Size()) || filepath.Ext(path) == ".csv" && !half {
+			t.Errorf("%s: %v at %d of %d bytes (seen in the middle: %v)", filepath.Base(path), err, last, info.Size(), half)
+		}
+	}
+}
+
+// TestAllocations holds reading to strings, of which hundreds share a block.
+func TestAllocations(t *testing.T) {
+	const records = 512
+	content := everyHeader + strings.Repeat("airport,true,-1,2,3,4,5,6,7,8,9,10,1.5,2.5,2013-01-01T10:17:00Z,"+
+		"\"Feb 3, 2001\",1h30m,,7,,1999,5,12:34,in,zzz\n", 100*records) // UnmarshalText may allocate
+	path := write(t, "a.csv", content)
+	r, err := CSV[everything](path).Open(t.Context(), weir.Split{ID: path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	values := make([]everything, records)
+	perBatch := testing.AllocsPerRun(50, func() {
+		if n, err := r.Read(values); n != records || err != nil {
+			t.Fatal(n, err)
+		}
+	})
+	// A record has 11 bytes of strings, and pointers to values of 8 and 24.
+	if most := float64(records) * (11.0/stringBlock + 2*32.0/pointerBlock) * 1.3; perBatch > most {
+		t.Errorf("%v allocations for %d records, at most %.0f expected", perBatch, records, most)
+	}
+}
