@@ -1,0 +1,28 @@
+// Package stdout is the connector that prints: [JSON] writes each record as a
+// line of JSON to standard output.
+//
+// # Its room
+//
+// A job's main builds the sink; the engine opens a writer per subtask, inside a
+// worker. What a worker prints reaches whoever submitted the job. The package
+// uses the public API alone.
+//
+// # Life cycle and concurrency
+//
+// A writer collects lines and writes them together: when [weir.Writer.Flush] is
+// called, when some tens of kilobytes are there, and never at its Close, which
+// follows a Flush or an error. Writers of one process take turns, so lines of
+// several subtasks never mix; a write begins and ends with whole lines. The
+// order between subtasks is not specified.
+//
+// # Invariants
+//
+//   - O1: every write consists of whole lines, one for each record.
+//   - O2: after Flush has returned nil, all that Write took is written.
+//
+// # Errors
+//
+// A record that JSON cannot express, and a destination that refuses a write,
+// fail the job. Records that were written before a failure are written again
+// when a job goes on from an earlier point: this sink is for eyes and pipes.
+package stdout
