@@ -1,0 +1,77 @@
+package codec_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/weirstream/weir/internal/codec"
+)
+
+type flight struct {
+	Origin, Tail string
+	Scheduled    int64
+	Delay        float64
+}
+
+type event struct {
+	User  string
+	At    time.Time
+	Tags  map[string]string
+	Path  []string
+	Point *struct{ Lat, Lon float64 }
+}
+
+// benchmark encodes batches of 500 records into one buffer, and decodes them from
+// one string, as the shuffle does.
+func benchmark[T any](b *testing.B, record func(i int) T) {
+	const n = 500
+	c := codecOf[T](b)
+	batch := make([]T, n)
+	for i := range batch {
+		batch[i] = record(i)
+	}
+	dst := encodeAll(c, nil, batch)
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			dst = encodeAll(c, dst[:0], batch)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
+	})
+	src := string(dst)
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			pos := 0
+			for i := range batch {
+				m, err := c.Decode(src[pos:], &batch[i])
+				if err != nil {
+					b.Fatal(err)
+				}
+				pos += m
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
+	})
+}
+
+func encodeAll[T any](c *codec.Codec[T], dst []byte, batch []T) []byte {
+	for i := range batch {
+		dst = c.Append(dst, &batch[i])
+	}
+	return dst
+}
+
+func BenchmarkCodec(b *testing.B) {
+	b.Run("flight", func(b *testing.B) {
+		benchmark(b, func(i int) flight {
+			return flight{"JFK", fmt.Sprintf("N%05d", i), 1_000_000_000_000 + int64(i), float64(i)}
+		})
+	})
+	b.Run("event", func(b *testing.B) {
+		benchmark(b, func(i int) event {
+			return event{"user-1", time.Unix(int64(i), 0).UTC(), map[string]string{"k": "v", "l": "w"}, []string{"a", "b"}, &struct{ Lat, Lon float64 }{1, 2}}
+		})
+	})
+}
