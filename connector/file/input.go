@@ -100,7 +100,7 @@ func (in *input) Read(p []byte) (int, error) {
 		return in.raw.Read(p)
 	}
 	n, err := in.gzip.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = explain(err)
 	}
 	return n, err

@@ -172,7 +172,7 @@ type wrong struct {
 	Opt     int       `csv:"o,optinal"`
 	Lay     int       `csv:"l,layout=2006"`
 	Java    string    `csv:"-"`
-	hidden  int       `csv:"h"`
+	hidden  int       `csv:"h"` //nolint:unused // its tag is the mistake
 	Day     time.Time `csv:"d,layout=yyyy-MM-dd"`
 	Nested  flight
 }

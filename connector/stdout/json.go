@@ -16,9 +16,7 @@ import (
 // Option changes where a sink writes.
 type Option func(*settings)
 
-type settings struct {
-	to *destination // nil for standard output
-}
+type settings struct{ to *destination }
 
 // destination is a writer that subtasks share.
 type destination struct {
@@ -44,7 +42,7 @@ func JSON[T any](options ...Option) weir.Sink[T] {
 	for _, option := range options {
 		option(&s)
 	}
-	return sink[T]{s.to}
+	return sink[T](s)
 }
 
 type sink[T any] struct{ to *destination }
