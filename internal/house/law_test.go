@@ -205,6 +205,9 @@ var importLaw = []room{
 		dir: "connector", not: "engine internals: a connector is written as a user writes one",
 		may: map[string]string{
 			".": "the public API",
+			// A connector outside this module starts a goroutine with a go statement,
+			// which here only this package may.
+			"internal/goroutine": "a connector that waits for a clock or a connection owns a goroutine",
 		},
 		testsNever: map[string]string{
 			"task":    "a connector is tested through the public API",
