@@ -72,6 +72,10 @@ func TestDivide(t *testing.T) {
 			func(in *memory.Inputs) { in.Flink, in.Heap = new(1280*mib), new(600*mib) },
 			parts{1472 * mib, 192 * mib, 1280 * mib, 600 * mib, 512 * mib, 168 * mib},
 		},
+		"heap and managed within a total: network is the rest": {
+			func(in *memory.Inputs) { in.Flink, in.Heap, in.Managed = new(1280*mib), new(600*mib), new(500*mib) },
+			parts{1472 * mib, 192 * mib, 1280 * mib, 600 * mib, 500 * mib, 180 * mib},
+		},
 		"process and flink: overhead is the difference": {
 			func(in *memory.Inputs) { in.Process, in.Flink = new(1580*mib), new(1280*mib) },
 			parts{1580 * mib, 300 * mib, 1280 * mib, 640 * mib, 512 * mib, 128 * mib},
