@@ -121,11 +121,7 @@ func (l *ledger) recycle(c int) int {
 		l.update(a, func() { a.pending++ })
 		return c
 	}
-	l.floating++
-	if l.short(a) && !a.waiting {
-		a.waiting = true
-		l.waiting.push(int32(c))
-	}
+	l.floating++ // the channel is in line already if it goes short
 	return l.grant()
 }
 

@@ -235,7 +235,7 @@ func (g *Gate) end(in *inChannel) {
 // deliver puts d into the inbox, or recycles its buffer when the gate is gone.
 func (g *Gate) deliver(d Delivery) {
 	d.Gate = g.index
-	if !g.inbox.push(d) && d.Buffer != nil {
+	if !g.inbox.push(g, d) && d.Buffer != nil {
 		d.Buffer.Recycle()
 	}
 }
@@ -264,7 +264,7 @@ func (g *Gate) Usage() GateUsage {
 	defer g.pool.mu.Unlock()
 	return GateUsage{
 		Buffers:      g.pool.size,
-		InUse:        g.pool.size - len(g.pool.mu.free),
+		InUse:        g.pool.mu.out,
 		Floating:     g.pool.size - int(g.ledger.exclusive)*len(g.remote),
 		FloatingFree: int(g.ledger.floating),
 	}

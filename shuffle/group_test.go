@@ -7,11 +7,17 @@ import (
 	"github.com/weirstream/weir/internal/goroutine"
 )
 
-// newGroup returns a function that starts goroutines which the test waits for.
-func newGroup(t testing.TB) func(func()) {
-	g := goroutine.New(context.Background())
-	t.Cleanup(func() { _ = g.Wait() })
-	return func(f func()) {
-		g.Go(func(context.Context) error { f(); return nil })
-	}
+// testGroup owns the goroutines of a test.
+type testGroup struct{ group *goroutine.Group }
+
+func newGroup(t testing.TB) *testGroup {
+	g := &testGroup{goroutine.New(context.Background())}
+	t.Cleanup(g.wait)
+	return g
 }
+
+func (g *testGroup) start(f func()) {
+	g.group.Go(func(context.Context) error { f(); return nil })
+}
+
+func (g *testGroup) wait() { _ = g.group.Wait() }

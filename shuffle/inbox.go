@@ -30,7 +30,7 @@ type Delivery struct {
 
 // An Inbox is the mailbox of a task for all of its gates: what arrives, in the
 // order in which it arrived, behind a lane for events with priority. Any
-// goroutine delivers; only the task's own calls Poll and Close.
+// goroutine delivers; only the task's own calls Poll.
 //
 // What is in an inbox is bounded: buffers by the pools that they come from,
 // watermarks to one for each channel, since a newer one takes the place of an
@@ -51,10 +51,9 @@ type Inbox struct {
 		sync.Mutex
 		queue []Delivery
 		// base is the place of queue[0] in all that ever arrived.
-		base   uint64
-		lane   []Delivery
-		gates  []*inboxGate
-		closed bool
+		base  uint64
+		lane  []Delivery
+		gates []*inboxGate
 	}
 }
 
@@ -157,12 +156,12 @@ func (in *Inbox) pollLane() (Delivery, bool) {
 	return Delivery{}, false
 }
 
-// push delivers d. It reports false, and keeps nothing, when the inbox or the
-// gate is closed.
-func (in *Inbox) push(d Delivery) bool {
+// push delivers d for a gate. It reports false, and keeps nothing, when the
+// gate is not, or no longer, one of the inbox's.
+func (in *Inbox) push(gate *Gate, d Delivery) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.mu.closed || d.Gate >= len(in.mu.gates) || in.mu.gates[d.Gate] == nil {
+	if d.Gate >= len(in.mu.gates) || in.mu.gates[d.Gate] == nil || in.mu.gates[d.Gate].gate != gate {
 		return false
 	}
 	g := in.mu.gates[d.Gate]
@@ -206,10 +205,7 @@ func (in *Inbox) raiseLocked(g *inboxGate, channel int, watermark int64) bool {
 func (in *Inbox) register(g *Gate, index, channels int) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.mu.closed {
-		return fmt.Errorf("gate %d: %w", index, ErrClosed)
-	}
-	// The slice is copied, since the task walks over the old one without the lock.
+	// The slice is copied: refill walks over the old one without the lock.
 	gates := append([]*inboxGate(nil), in.mu.gates...)
 	for len(gates) <= index {
 		gates = append(gates, nil)

@@ -125,12 +125,16 @@ func (l *localChannel) drained() bool {
 // no more.
 func (l *localChannel) close() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.mu.closed = true
 	l.receiver.Store(nil)
 	for l.mu.waiting.len() > 0 {
 		if d := l.mu.waiting.pop(); d.Buffer != nil {
 			d.Buffer.Recycle()
 		}
+	}
+	sender := l.mu.sender
+	l.mu.Unlock()
+	if sender != nil && sender.draining.Load() {
+		sender.pool.notify()
 	}
 }

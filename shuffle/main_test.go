@@ -1,9 +1,19 @@
 package shuffle_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/weirstream/weir/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+// peerRole, in the environment, makes the test binary the other process of a
+// test that needs two.
+const peerRole = "WEIR_SHUFFLE_TEST_PEER"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(peerRole); role != "" {
+		os.Exit(runPeer(role))
+	}
+	leaktest.Main(m)
+}

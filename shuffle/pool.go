@@ -18,6 +18,7 @@ type Pool struct {
 	mu struct {
 		sync.Mutex
 		free []*Buffer
+		out  int // buffers that somebody has
 		// user is who the pool belongs to, for messages; empty until then.
 		user string
 		// gate is set when the pool belongs to a gate. The gate's credit
@@ -34,14 +35,14 @@ type Pool struct {
 // Name is the name that the pool was made with.
 func (p *Pool) Name() string { return p.name }
 
-// Size is the number of buffers that belong to the pool.
+// Size is the number of buffers that the pool was made with.
 func (p *Pool) Size() int { return p.size }
 
 // Out is the number of buffers that are not in the pool at this moment.
 func (p *Pool) Out() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.size - len(p.mu.free)
+	return p.mu.out
 }
 
 // Close gives the segments back to the arena: those in the pool now, the
@@ -54,7 +55,6 @@ func (p *Pool) Close() {
 		return
 	}
 	p.mu.closed = true
-	p.size -= len(p.mu.free)
 	p.arena.giveBack(p.mu.free...)
 	p.mu.free = nil
 	p.signalLocked()
@@ -106,6 +106,7 @@ func (p *Pool) popLocked() *Buffer {
 	}
 	b := p.mu.free[last]
 	p.mu.free = p.mu.free[:last]
+	p.mu.out++
 	b.lend()
 	return b
 }
@@ -125,9 +126,16 @@ func (p *Pool) recycle(b *Buffer) {
 	p.mu.Unlock()
 }
 
-// recycleAll is recycle for several buffers of a partition's pool at once.
+// recycleAll is recycle for several buffers at once.
 func (p *Pool) recycleAll(buffers []*Buffer) {
 	p.mu.Lock()
+	if p.mu.gate != nil { // buffers that were received and sent on
+		p.mu.Unlock()
+		for _, b := range buffers {
+			p.recycle(b)
+		}
+		return
+	}
 	defer p.mu.Unlock()
 	for _, b := range buffers {
 		p.homeLocked(b)
@@ -142,8 +150,8 @@ func (p *Pool) homeLocked(b *Buffer) {
 		panic(fmt.Sprintf("shuffle: a buffer of pool %q was recycled twice", p.name))
 	}
 	b.home()
+	p.mu.out--
 	if p.mu.closed {
-		p.size--
 		p.arena.giveBack(b)
 		return
 	}
