@@ -76,7 +76,6 @@ func (s *Scheduler) failHeld(j *job) {
 // deploys the next attempt.
 func (s *Scheduler) afterFailure(j *job, f *JobFailure, derived bool) {
 	j.failure, j.derived = f, derived
-	j.held, j.hold = nil, time.Time{}
 	s.transition(j, Failing, f.String())
 	s.stopWorkers(j)
 }
@@ -84,6 +83,7 @@ func (s *Scheduler) afterFailure(j *job, f *JobFailure, derived bool) {
 // stopWorkers asks the tasks of a job to stop and kills the workers that have
 // none yet. What is left when the cancellation's time is over is killed, too.
 func (s *Scheduler) stopWorkers(j *job) {
+	j.held, j.hold = nil, noDeadline
 	for _, w := range j.workers {
 		switch {
 		case w.state == workerGone:

@@ -109,7 +109,6 @@ func (j *job) release() {
 		}
 	}
 	j.sources = nil
-	j.held, j.hold = nil, time.Time{}
 	j.status = ""
 }
 
