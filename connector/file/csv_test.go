@@ -401,4 +401,3 @@ func TestProgressFromPosition(t *testing.T) {
 		t.Errorf("progress %d of %d, want %d of %d", done, total, offset, len(flightHeader)+24*20000)
 	}
 }
-
