@@ -29,8 +29,10 @@
 // for.
 //
 // Readers wait for the next due time without blocking the task. On Linux they
-// do so on a timerfd, which is accurate to some tens of microseconds; elsewhere
-// on a timer of the Go runtime, which may be a millisecond late.
+// do so on a timerfd, elsewhere on a timer of the Go runtime, which is a
+// millisecond coarse: at 10,000 records/s on an idle Linux machine, half of the
+// records are made within 0.05 ms and 99 % within 0.1 ms of their due time, against
+// 0.5 ms and 1.0 ms with the runtime's timer (BenchmarkLateness).
 //
 // # Concurrency
 //
