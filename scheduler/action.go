@@ -1,6 +1,9 @@
 package scheduler
 
-import "github.com/weirstream/weir/internal/ids"
+import (
+	"github.com/weirstream/weir/internal/ids"
+	"github.com/weirstream/weir/internal/memory"
+)
 
 // Action is something for the caller to do or to know. The types of this file
 // are all of them; they are to be carried out in order.
@@ -21,6 +24,8 @@ type StartWorker struct {
 	Worker, Workers int
 	// Slots are the indices in the job of the slots that it holds.
 	Slots []int
+	// SegmentSize is the size of a network buffer in all of the job's slots.
+	SegmentSize memory.Size
 	// Hosts are those of all workers of the attempt, so that the caller can
 	// decide how data connections are to be protected.
 	Hosts []string

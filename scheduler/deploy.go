@@ -39,7 +39,10 @@ func (s *Scheduler) deploy(j *job, candidates []*taskManager, chosen []int) {
 		hosts[i] = w.taskManager.Host
 	}
 	for _, w := range j.workers {
-		s.do(StartWorker{Target: j.target(w), Worker: w.index, Workers: len(j.workers), Slots: slices.Clone(w.slots), Hosts: slices.Clone(hosts)})
+		s.do(StartWorker{
+			Target: j.target(w), Worker: w.index, Workers: len(j.workers), Slots: slices.Clone(w.slots),
+			SegmentSize: w.taskManager.SegmentSize, Hosts: slices.Clone(hosts),
+		})
 	}
 	s.setDeadline(j, j.options.SlotRequestTimeout)
 	s.touch(j)
@@ -89,6 +92,14 @@ func (s *Scheduler) workerReady(e WorkerReady) {
 		}
 	}
 	s.startTasks(j)
+}
+
+func (s *Scheduler) workerRefused(e WorkerRefused) {
+	j, w := s.origin(e.Origin, e)
+	if j == nil {
+		return
+	}
+	s.fail(j, &JobFailure{Message: e.Reason, TaskManager: w.taskManager.ID, worker: w}, false)
 }
 
 // startTasks starts all tasks of a job whose workers are ready (J7).

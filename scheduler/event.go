@@ -57,6 +57,8 @@ type JobRefused struct {
 // JobPlanned gives a job its graph.
 type JobPlanned struct {
 	Job ids.JobID
+	// Name is what users see.
+	Name string
 	// Graph is not changed by anybody afterwards.
 	Graph   *dataflow.JobGraph
 	Options JobOptions
@@ -94,6 +96,12 @@ type WorkerReady struct {
 	Origin
 	// DataAddress is "host:port", empty if it has no listener.
 	DataAddress string
+}
+
+// WorkerRefused says that a worker cannot be used, which fails its job.
+type WorkerRefused struct {
+	Origin
+	Reason string
 }
 
 // WorkerExited says that a worker's process is gone, or was never started.
@@ -162,6 +170,7 @@ func (JobRefused) event()            {}
 func (JobPlanned) event()            {}
 func (CancelRequested) event()       {}
 func (WorkerReady) event()           {}
+func (WorkerRefused) event()         {}
 func (WorkerExited) event()          {}
 func (TaskStateChanged) event()      {}
 func (SplitsEnumerated) event()      {}

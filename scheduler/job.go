@@ -148,7 +148,7 @@ func (s *Scheduler) planned(e JobPlanned) {
 		s.reject(j, fmt.Sprintf("the job has %d tasks, at most %d are possible: lower the parallelism", n, MaxTasks))
 		return
 	}
-	j.name = e.Graph.Plan.JobName
+	j.name = e.Name
 	j.graph, j.options = e.Graph, e.Options
 	j.base, j.slots = slotLayout(e.Graph)
 	demand := largestDemand(e.Graph, j.base, e.Options.Buffers)

@@ -106,6 +106,8 @@ func (s *Scheduler) handle(event Event) {
 		s.cancel(e)
 	case WorkerReady:
 		s.workerReady(e)
+	case WorkerRefused:
+		s.workerRefused(e)
 	case WorkerExited:
 		s.workerExited(e)
 	case TaskStateChanged:

@@ -248,6 +248,8 @@ func (e *scriptEnv) event(c command) (scheduler.Event, error) {
 			Origin: origin, ExitCode: c.number("code", 0), Signal: c.pairs["signal"], Error: c.pairs["error"],
 			Stderr: strings.ReplaceAll(c.pairs["stderr"], "|", "\n"), LogFile: c.pairs["log"],
 		}, nil
+	case "refused":
+		return scheduler.WorkerRefused{Origin: origin, Reason: c.pairs["reason"]}, nil
 	case "task":
 		state, err := taskState(c.words[3])
 		return scheduler.TaskStateChanged{
@@ -304,7 +306,7 @@ func (e *scriptEnv) plan(c command) (scheduler.Event, error) {
 		}
 		plan.Exchanges = append(plan.Exchanges, dataflow.Exchange{From: from, To: to, Partitioning: partitionings[letter]})
 	}
-	return scheduler.JobPlanned{Job: e.job(c.words[0]), Graph: g, Options: scheduler.JobOptions{
+	return scheduler.JobPlanned{Job: e.job(c.words[0]), Name: "job " + c.words[0], Graph: g, Options: scheduler.JobOptions{
 		SlotRequestTimeout:  c.duration("slot-timeout", 5*time.Minute),
 		CancellationTimeout: c.duration("cancel-timeout", 3*time.Minute),
 		Buffers:             memory.Settings{SegmentSize: 32 * memory.KiB, BuffersPerChannel: 2, FloatingPerGate: 8},
@@ -360,7 +362,7 @@ func (e *scriptEnv) describe(a scheduler.Action) string {
 	}
 	switch a := a.(type) {
 	case scheduler.StartWorker:
-		return fmt.Sprintf("%s: worker %d of %d, slots %v, hosts %v", worker("start-worker", a.Target), a.Worker, a.Workers, a.Slots, a.Hosts)
+		return fmt.Sprintf("%s: worker %d of %d, slots %v of %s buffers, hosts %v", worker("start-worker", a.Target), a.Worker, a.Workers, a.Slots, a.SegmentSize, a.Hosts)
 	case scheduler.StartTasks:
 		var peers []string
 		for _, p := range a.Peers {

@@ -345,7 +345,7 @@ func (w *world) plan(id ids.JobID) {
 		}
 	}
 	w.check.planned(id, g)
-	w.step(scheduler.JobPlanned{Job: id, Graph: g, Options: scheduler.JobOptions{
+	w.step(scheduler.JobPlanned{Job: id, Name: "job", Graph: g, Options: scheduler.JobOptions{
 		SlotRequestTimeout: time.Duration(1+w.rng.IntN(10)) * time.Minute, CancellationTimeout: 3 * time.Minute,
 		Buffers: memory.Settings{BuffersPerChannel: 2, FloatingPerGate: 8},
 	}})

@@ -86,6 +86,17 @@ func (s *Scheduler) Job(id ids.JobID) (JobView, bool) {
 	return v, true
 }
 
+// Runs reports whether a message about a worker is of the present: the worker
+// belongs to the job's attempt and is not gone.
+func (s *Scheduler) Runs(o Origin) bool {
+	j := s.jobs[o.Job]
+	if j == nil || j.attempt != o.Attempt {
+		return false
+	}
+	w := j.worker(o.Session)
+	return w != nil && w.state != workerGone
+}
+
 // State returns a job's state, and false if the job is not known.
 func (s *Scheduler) State(id ids.JobID) (JobState, bool) {
 	if j := s.jobs[id]; j != nil {
