@@ -138,15 +138,8 @@ func LoadOrCreateCredential(configured string) (Credential, error) {
 // daemons that create it at the same moment one wins, and all read the same.
 func createCredential(path string) error {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	if err := checkDirectory(dir, info.Mode(), owner(info), os.Geteuid()); err != nil {
-		return err
+	if err := PrivateDirectory(dir); err != nil {
+		return fmt.Errorf("%w; or set %s", err, keyCredential)
 	}
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails: it ends the process instead.
@@ -165,6 +158,20 @@ func createCredential(path string) error {
 		return err
 	}
 	return nil
+}
+
+// PrivateDirectory creates a directory for this user alone, with its parents.
+// One that exists and that another user owns or can write to is refused (S4):
+// in a place such as /tmp it may have been put there.
+func PrivateDirectory(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return checkDirectory(path, info.Mode(), owner(info), os.Geteuid())
 }
 
 func readCredential(path string) (Credential, error) {
@@ -220,14 +227,13 @@ func checkFile(path string, mode fs.FileMode, owner, self int) error {
 	return nil
 }
 
-// checkDirectory refuses a directory in which others could replace the file.
+// checkDirectory refuses a directory in which others could replace files.
 func checkDirectory(path string, mode fs.FileMode, owner, self int) error {
 	switch {
 	case !mode.IsDir():
 		return fmt.Errorf("%s is not a directory", path)
 	case owner != self:
-		return fmt.Errorf("directory %s belongs to user %d, and this process runs as user %d: set %s, or remove it",
-			path, owner, self, keyCredential)
+		return fmt.Errorf("directory %s belongs to user %d, and this process runs as user %d: remove it", path, owner, self)
 	case mode.Perm()&0o022 != 0:
 		return fmt.Errorf("directory %s can be written by others (mode %04o): protect it with: chmod 700 %s",
 			path, mode.Perm(), path)

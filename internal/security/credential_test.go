@@ -181,6 +181,9 @@ func TestADirectoryThatOthersCanWriteIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "chmod 700 "+filepath.Dir(path)) {
 		t.Errorf("got %v, want a refusal that says what to do", err)
 	}
+	if !strings.Contains(err.Error(), "security.credential.file") {
+		t.Errorf("the error does not say what to set: %v", err)
+	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a credential was written nevertheless: %v", err)
 	}

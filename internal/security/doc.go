@@ -15,7 +15,8 @@
 //     behind a gRPC client.
 //   - [TLSFiles] is TLS as configured; [TLSFiles.Server] and [TLSFiles.Client]
 //     load it.
-//   - [Listen] opens a daemon's port if that is allowed.
+//   - [Listen] opens a daemon's port if that is allowed, and [PrivateDirectory]
+//     makes a directory that no other user can write to.
 //
 // # Concurrency
 //
