@@ -44,7 +44,7 @@ func (s *Scheduler) deploy(j *job, candidates []*taskManager, chosen []int) {
 			SegmentSize: w.taskManager.SegmentSize, Hosts: slices.Clone(hosts),
 		})
 	}
-	s.setDeadline(j, j.options.SlotRequestTimeout)
+	s.setDeadline(j, s.config.WorkerStartTimeout)
 	s.touch(j)
 }
 
@@ -143,8 +143,8 @@ func (s *Scheduler) deployTimedOut(j *job) {
 		}
 	}
 	s.fail(j, &JobFailure{
-		Message: fmt.Sprintf("the %s of the job on %s did not become ready within slot.request.timeout (%s)",
-			plural(len(late), "worker"), shorten(late), j.options.SlotRequestTimeout),
+		Message: fmt.Sprintf("the %s of the job on %s did not become ready within %s",
+			plural(len(late), "worker"), shorten(late), s.config.WorkerStartTimeout),
 		TaskManager: ids.TaskManagerID(strings.Join(late[:1], "")),
 	}, false)
 }

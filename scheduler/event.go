@@ -67,7 +67,7 @@ type JobPlanned struct {
 // JobOptions are the settings of one job.
 type JobOptions struct {
 	// SlotRequestTimeout is slot.request.timeout: how long the job waits for
-	// slots, and then for its workers to be ready.
+	// slots.
 	SlotRequestTimeout time.Duration
 	// CancellationTimeout is task.cancellation.timeout: how long tasks that were
 	// asked to stop may take until their worker is killed; 0 is for ever.

@@ -13,6 +13,9 @@ import (
 type Config struct {
 	// LoadBalance is taskmanager.load-balance.mode.
 	LoadBalance LoadBalance
+	// WorkerStartTimeout is how long the workers of an attempt may take to be
+	// ready.
+	WorkerStartTimeout time.Duration
 	// ConsequenceHold is how long a failure that follows from another one is
 	// held back, so that its cause can be heard of first.
 	ConsequenceHold time.Duration
@@ -26,6 +29,9 @@ type Config struct {
 // DefaultConfig returns the default settings: Flink's, where it has them.
 func DefaultConfig() Config {
 	return Config{
+		// TaskManagers give a worker two minutes; this is for one that says
+		// nothing, and has time to fetch a large executable before.
+		WorkerStartTimeout: 10 * time.Minute,
 		// A worker that loses its peer notices within milliseconds, and the
 		// peer's TaskManager reports the death as soon as it has reaped the
 		// process; two seconds cover a busy machine. Longer would only make
