@@ -69,14 +69,22 @@ func slowDistance(a, b string) int {
 	return least
 }
 
+// TestDistance compares all pairs of short words with the definition.
 func TestDistance(t *testing.T) {
-	word := rapid.StringMatching(`[abc]{0,6}`)
-	rapid.Check(t, func(t *rapid.T) {
-		a, b, limit := word.Draw(t, "a"), word.Draw(t, "b"), rapid.IntRange(1, 8).Draw(t, "limit")
-		if got, want := distance(a, b, limit), min(limit, slowDistance(a, b)); got != want {
-			t.Fatalf("distance(%q, %q, %d) = %d, want %d", a, b, limit, got, want)
+	words := []string{""}
+	for i := 0; len(words[i]) < 4; i++ {
+		words = append(words, words[i]+"a", words[i]+"b", words[i]+"c")
+	}
+	for _, a := range words {
+		for _, b := range words {
+			want := slowDistance(a, b)
+			for _, limit := range []int{1, 2, 3, 9} {
+				if got := distance(a, b, limit); got != min(limit, want) {
+					t.Fatalf("distance(%q, %q, %d) = %d, want %d", a, b, limit, got, min(limit, want))
+				}
+			}
 		}
-	})
+	}
 }
 
 func TestClip(t *testing.T) {
