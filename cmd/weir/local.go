@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -139,12 +140,43 @@ func (l *localCluster) start(ctx context.Context, c *config.Config, d *daemons, 
 		}
 		taskManagers = append(taskManagers, tm)
 	}
-	for _, tm := range taskManagers {
-		if _, err := tm.awaitReady(ctx); err != nil {
-			return "", err
+	return address, l.awaitRegistered(ctx, c, address, taskManagers)
+}
+
+// registrationPoll is how often the JobManager is asked who has registered.
+const registrationPoll = 50 * time.Millisecond
+
+// awaitRegistered returns once the JobManager knows all TaskManagers, or with
+// an error once one of them is gone.
+func (l *localCluster) awaitRegistered(ctx context.Context, c *config.Config, address string, taskManagers []*daemon) error {
+	jobManager, err := (&settings{jobManager: address}).connect(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = jobManager.Close() }()
+	poll := time.NewTicker(registrationPoll)
+	defer poll.Stop()
+	for {
+		cluster, err := request(ctx, c, jobManager.Cluster)
+		if err != nil {
+			return err
+		}
+		if len(cluster.TaskManagers) >= len(taskManagers) {
+			return nil
+		}
+		for _, tm := range taskManagers {
+			select {
+			case <-tm.gone:
+				return tm.failure()
+			default:
+			}
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
-	return address, nil
 }
 
 func (l *localCluster) slotsEach(c *config.Config) int {
