@@ -64,7 +64,7 @@ func TestDefaults(t *testing.T) {
 		"parallelism":   config.DefaultParallelism.Get(c) == 1,
 		"temp":          slices.Equal(config.TempDirectories(c), []string{os.TempDir()}),
 		"working":       config.JobManagerWorkingDirectory(c) == os.TempDir() && config.TaskManagerWorkingDirectory(c) == os.TempDir(),
-		"log":           config.LogDirectory(c, "/work-dir") == filepath.Join("/work-dir", "log"),
+		"log":           config.LogDirectory(c, "/var/weir") == filepath.Join("/var/weir", "log"),
 		"unset":         config.PipelineName.Get(c) == "" && !config.PipelineName.IsSet(c),
 		"source":        config.PipelineName.Source(c).String() == "default",
 		"map":           len(c.Map()) == 0,

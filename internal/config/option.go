@@ -13,13 +13,13 @@ import (
 type Scope uint8
 
 const (
-	// JobManager: the JobManager daemon.
+	// JobManager is the JobManager daemon.
 	JobManager Scope = 1 << iota
-	// TaskManager: the TaskManager daemon, for itself and its workers.
+	// TaskManager is the TaskManager daemon, for itself and its workers.
 	TaskManager
-	// Client: the weir command line, and anyone else who talks to a JobManager.
+	// Client is the weir command line, and anyone else who talks to a JobManager.
 	Client
-	// Job: may be set for each job, and travels with it.
+	// Job is a single job: the key may be set for it, and travels with it.
 	Job
 )
 
