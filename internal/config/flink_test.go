@@ -83,17 +83,23 @@ func TestSuggestions(t *testing.T) {
 // a later layer wins whatever name it uses.
 func TestDeprecatedNames(t *testing.T) {
 	for text, c := range map[string]struct{ key, value, warnings string }{
-		"taskmanager.network.memory.fraction: 0.2": {"taskmanager.memory.network.fraction", "0.2",
-			`file x line 1: key "taskmanager.network.memory.fraction" is deprecated: write "taskmanager.memory.network.fraction"`},
+		"taskmanager.network.memory.fraction: 0.2": {
+			"taskmanager.memory.network.fraction", "0.2",
+			`file x line 1: key "taskmanager.network.memory.fraction" is deprecated: write "taskmanager.memory.network.fraction"`,
+		},
 		"cluster.evenly-spread-out-slots: TRUE":  {"taskmanager.load-balance.mode", "SLOTS", `file x line 1: key "cluster.evenly-spread-out-slots" is deprecated: write "taskmanager.load-balance.mode"`},
 		"cluster.evenly-spread-out-slots: false": {"taskmanager.load-balance.mode", "NONE", `file x line 1: key "cluster.evenly-spread-out-slots" is deprecated: write "taskmanager.load-balance.mode"`},
 		"execution.buffer-timeout: -1":           {"execution.buffer-timeout.interval", "-1", `file x line 1: key "execution.buffer-timeout" is deprecated: write "execution.buffer-timeout.interval"`},
-		"taskmanager.memory.jvm-overhead.min: 1m\ntaskmanager.memory.overhead.min: 2m": {"taskmanager.memory.overhead.min", "2 mb",
+		"taskmanager.memory.jvm-overhead.min: 1m\ntaskmanager.memory.overhead.min: 2m": {
+			"taskmanager.memory.overhead.min", "2 mb",
 			"file x line 1: key \"taskmanager.memory.jvm-overhead.min\" is deprecated: write \"taskmanager.memory.overhead.min\"\n" +
-				"file x line 1: key \"taskmanager.memory.jvm-overhead.min\" has no effect: \"taskmanager.memory.overhead.min\" is set as well"},
-		"taskmanager.memory.overhead.min: 2m\ntaskmanager.memory.jvm-overhead.min: 1m": {"taskmanager.memory.overhead.min", "2 mb",
+				"file x line 1: key \"taskmanager.memory.jvm-overhead.min\" has no effect: \"taskmanager.memory.overhead.min\" is set as well",
+		},
+		"taskmanager.memory.overhead.min: 2m\ntaskmanager.memory.jvm-overhead.min: 1m": {
+			"taskmanager.memory.overhead.min", "2 mb",
 			"file x line 2: key \"taskmanager.memory.jvm-overhead.min\" is deprecated: write \"taskmanager.memory.overhead.min\"\n" +
-				"file x line 2: key \"taskmanager.memory.jvm-overhead.min\" has no effect: \"taskmanager.memory.overhead.min\" is set as well"},
+				"file x line 2: key \"taskmanager.memory.jvm-overhead.min\" has no effect: \"taskmanager.memory.overhead.min\" is set as well",
+		},
 	} {
 		got, warnings, err := config.Parse("file x", []byte(text), nil)
 		if err != nil || !maps.Equal(got.Map(), map[string]string{c.key: c.value}) || warnings.String() != c.warnings {
