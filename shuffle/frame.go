@@ -57,8 +57,9 @@ func (k frameKind) String() string {
 }
 
 const (
-	// flagRun masks the [Run] of a data frame.
-	flagRun uint16 = 3
+	// flagRun masks the [Run] of a data frame, flagMark is its [Buffer.Mark].
+	flagRun  uint16 = 3
+	flagMark uint16 = 4
 	// flagPriority is set in the frame of an event with priority.
 	flagPriority uint16 = 1
 )
@@ -152,7 +153,7 @@ func (h *header) check(maxPayload int) error {
 	var flags uint16
 	switch h.kind {
 	case frameData:
-		limit, flags = maxPayload, flagRun
+		limit, flags = maxPayload, flagRun|flagMark
 	case frameEvent:
 		limit, flags = maxEventFrame, flagPriority
 	case frameWatermark, frameCredit:

@@ -209,7 +209,8 @@ func (r *receiver) data(in *inChannel, h *header, sum uint64) error {
 		b.Recycle()
 		return fmt.Errorf("%v: frame %d: payload of %d bytes: %w", h.channel, h.sequence, n, err)
 	}
-	b.length, b.Records, b.Run, b.Watermark = n, h.records, Run(h.flags&flagRun), h.watermark
+	b.length, b.Records, b.Watermark = n, h.records, h.watermark
+	b.Run, b.Mark = Run(h.flags&flagRun), h.flags&flagMark != 0
 	if err := checkPayload(h, b.Bytes(), sum); err != nil {
 		b.Recycle()
 		return err

@@ -142,6 +142,9 @@ func (w *frameWriter) encode() {
 
 func (w *frameWriter) data(h *header, b *Buffer) {
 	h.kind, h.flags, h.records, h.watermark = frameData, uint16(b.Run), b.Records, b.Watermark
+	if b.Mark {
+		h.flags |= flagMark
+	}
 	w.buffers = append(w.buffers, b)
 	frame := b.frame()
 	sealFrame(frame, h)
