@@ -155,6 +155,28 @@ func TestOverwrites(t *testing.T) {
 	if !reflect.DeepEqual(old, before) {
 		t.Errorf("the old value became %#v", old)
 	}
+	v.Kids = old.Kids[:0] // room that is not its own
+	if _, err := c.Decode(string(c.Append(nil, &node{Kids: []node{{Name: "other"}}})), &v); err != nil || v.Kids[0].Name != "other" {
+		t.Errorf("decoded %#v, %v", v, err)
+	}
+	if !reflect.DeepEqual(old, before) {
+		t.Errorf("the elements of the old value became %#v", old.Kids)
+	}
+	p, was := codecOf[polar](t), polarOf(5)
+	into := was
+	if _, err := p.Decode("\x03abc", &into); err != nil || string(into.text) != "abc" || string(was.text) != "ppppp" {
+		t.Errorf("decoded %q, %v; the old value became %q", into.text, err, was.text)
+	}
+}
+
+// TestPlainSlices decodes many slices whose size is no multiple of a word: none
+// reaches into its neighbour.
+func TestPlainSlices(t *testing.T) {
+	var want [][]int32
+	for i := range int32(1000) {
+		want = append(want, []int32{i, -i, i << 10})
+	}
+	same(t, want)
 }
 
 // TestStringsAreParts checks D3, and that bytes, which may be changed, are not.
@@ -179,6 +201,15 @@ func TestStringsAreParts(t *testing.T) {
 	}
 	if within(&v.B[0]) {
 		t.Error("decoded bytes are part of the source")
+	}
+	at := time.Unix(1, 2).In(time.FixedZone("KEPT", 60))
+	times := codecOf[time.Time](t)
+	src = string(times.Append(nil, &at))
+	if _, err := times.Decode(src, &at); err != nil {
+		t.Fatal(err)
+	}
+	if name, _ := at.Zone(); name != "KEPT" || within(unsafe.StringData(name)) {
+		t.Errorf("the zone %q, which is kept for all, is part of one source", name)
 	}
 }
 
@@ -225,7 +256,7 @@ func (c *celsius) UnmarshalBinary(b []byte) error {
 type polar struct{ text []byte }
 
 func (p *polar) AppendBinary(b []byte) ([]byte, error) { return append(b, p.text...), nil }
-func (p *polar) UnmarshalBinary(b []byte) error        { p.text = append([]byte(nil), b...); return nil }
+func (p *polar) UnmarshalBinary(b []byte) error        { p.text = append(p.text[:0], b...); return nil }
 func (p *polar) MarshalBinary() ([]byte, error)        { return nil, errors.New("not to be called") }
 func polarOf(n int) polar                              { return polar{[]byte(strings.Repeat("p", n))} }
 func temperature(d float64) celsius                    { return celsius{&d} }
@@ -248,12 +279,21 @@ func (s *sealed) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
+// half declares one of the two methods, and is encoded by its fields.
+type half struct {
+	celsius
+	Station string
+}
+
+func (h half) MarshalBinary() ([]byte, error) { return []byte(h.Station), nil }
+
 func TestMarshalers(t *testing.T) {
 	same(t, temperature(21.5))
 	same(t, []celsius{temperature(1), temperature(2)})
 	same(t, map[string]celsius{"x": temperature(3)})
 	same(t, reading{temperature(4), "JFK"})
 	same(t, sealed{extra: "kept"})
+	same(t, half{temperature(5), "LAX"})
 	for _, n := range []int{1, 127, 128, 20_000} {
 		same(t, struct {
 			A polar
@@ -268,6 +308,14 @@ func TestMarshalers(t *testing.T) {
 	}
 	same(t, *u)
 	c := codecOf[celsius](t)
+	warm := temperature(30)
+	src := string(c.Append(nil, &warm))
+	for range 2 { // the value clears the bytes it was given, which are not src's
+		var v celsius
+		if _, err := c.Decode(src, &v); err != nil || *v.degrees != 30 {
+			t.Fatalf("decoded %v, %v", v, err)
+		}
+	}
 	defer func() {
 		err, _ := recover().(error)
 		if !errors.Is(err, codec.ErrEncode) || !strings.Contains(err.Error(), "colder than nothing") {
@@ -383,6 +431,8 @@ func TestBounded(t *testing.T) {
 	bounded[int16](t, string(binary.AppendUvarint(nil, 1<<17)))
 	bounded[uint32](t, string(binary.AppendUvarint(nil, 1<<32)))
 	bounded[uint64](t, strings.Repeat("\xff", 10))
+	bounded[uint64](t, strings.Repeat("\xff", 9)+"\x02")
+	bounded[string](t, "\x03ab")
 	bounded[time.Time](t, "\x00"+string(binary.AppendUvarint(nil, 1_000_000_000))+"\x00")
 	bounded[time.Time](t, "\x00\x00\x03")
 	bounded[time.Time](t, "\x00\x00\x02\x00"+huge)

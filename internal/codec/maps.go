@@ -112,8 +112,6 @@ func (m *mapType) decodeAny(src string, pos, n int, at reflect.Value, depth int)
 	s := m.scratch.Get().(*mapScratch)
 	defer m.release(s)
 	for i := range n {
-		s.key.SetZero()
-		s.elem.SetZero()
 		if pos, err = m.key.decode(src, pos, s.key.Addr().UnsafePointer(), depth); err != nil {
 			return 0, 0, err
 		}

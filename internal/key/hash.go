@@ -196,7 +196,7 @@ func (s *shape) hashEncoded(p unsafe.Pointer, size uintptr, hashes []uint64) {
 				lent = buffers.Get().(*[]byte)
 			}
 			if need > cap(*lent) {
-				*lent = make([]byte, 0, need)
+				*lent = make([]byte, 0, 2*need) // the next key may be a little longer
 			}
 			buf = (*lent)[:0]
 		}

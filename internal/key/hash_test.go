@@ -3,6 +3,7 @@ package key_test
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/weirstream/weir/internal/key"
@@ -114,6 +115,11 @@ func TestNoAllocation(t *testing.T) {
 	zero("Hash of ints", func() { ints.Hash(intKeys, hashes) })
 	zero("Hash of strings", func() { strs.Hash(strKeys, hashes) })
 	zero("Hash of structs", func() { comp.Hash(compKeys, hashes) })
+	longKeys := make([]nested, 64)
+	for i := range longKeys {
+		longKeys[i].Carrier = strings.Repeat("x", 1000+i)
+	}
+	zero("Hash of long structs", func() { comp.Hash(longKeys, hashes) })
 	zero("HashOne of an int", func() { ints.HashOne(7) })
 	zero("HashOne of a struct", func() { comp.HashOne(compKeys[0]) })
 	zero("Append of a struct", func() { dst = comp.Append(dst[:0], &compKeys[0]) })

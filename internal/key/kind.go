@@ -138,21 +138,20 @@ func classify(leaves []leaf, words, strings int, size uintptr) class {
 // words that are hashed, wherever it lies.
 const bytesAreWords = runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64"
 
-// dense reports whether a key's memory is its words, in order and without gaps.
+// dense reports whether a key's memory is its words: in order they are, and
+// without gaps when they fill it.
 func dense(leaves []leaf, size uintptr) bool {
-	end := uintptr(0)
+	filled := uintptr(0)
 	for _, l := range leaves {
 		switch {
-		case l.off != end:
-			return false
 		case l.op == opInt64 || l.op == opUint64:
 		case l.op == opBytes && l.size%8 == 0 && bytesAreWords:
 		default:
 			return false
 		}
-		end += l.size
+		filled += l.size
 	}
-	return end == size && size > 0
+	return filled == size && size > 0
 }
 
 // Pointers reports whether K contains strings: such a key refers to memory of

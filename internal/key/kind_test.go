@@ -2,6 +2,7 @@ package key_test
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"net/netip"
 	"strings"
@@ -44,6 +45,11 @@ type (
 	wrapped struct {
 		_  int64
 		ID string
+	}
+	gap struct {
+		A int64
+		_ [8]byte
+		B uint64
 	}
 	mixed struct {
 		ID    [16]byte
@@ -139,6 +145,11 @@ func TestComposedKindsAgainstReference(t *testing.T) {
 			return pair{integer[int64]().Draw(t, "a"), integer[int64]().Draw(t, "b")}
 		}))
 	})
+	t.Run("gap", func(t *testing.T) {
+		check(t, rapid.Custom(func(t *rapid.T) gap {
+			return gap{A: integer[int64]().Draw(t, "a"), B: integer[uint64]().Draw(t, "b")}
+		}))
+	})
 	t.Run("padded", func(t *testing.T) {
 		check(t, rapid.Custom(func(t *rapid.T) padded {
 			return padded{A: integer[int8]().Draw(t, "a"), B: integer[int64]().Draw(t, "b"), c: rapid.Bool().Draw(t, "c")}
@@ -187,6 +198,27 @@ func TestPadding(t *testing.T) {
 	}
 	if a, b := kind.Append(nil, &keys[0]), kind.Append(nil, &keys[1]); !bytes.Equal(a, b) {
 		t.Errorf("padding is encoded: %x and %x", a, b)
+	}
+}
+
+// TestCorrupt has bytes that are no key, or not the only encoding of one (K2).
+func TestCorrupt(t *testing.T) {
+	corrupt(t, kindOf[bool](t), "\x02")
+	corrupt(t, kindOf[int8](t), "\x00\x00\x00\x00\x00\x00\x00\x80")
+	corrupt(t, kindOf[uint32](t), "\x00\x00\x00\x01\x00\x00\x00\x00")
+	corrupt(t, kindOf[int64](t), "1234567")
+	corrupt(t, kindOf[string](t), "")
+	corrupt(t, kindOf[string](t), "\x83\x00JFK")
+	corrupt(t, kindOf[string](t), "\x04JFK")
+	corrupt(t, kindOf[string](t), "\xff\xff\xff\xff\xff\xff\xff\xff\x7fJFK")
+	corrupt(t, kindOf[airport](t), "JF")
+}
+
+func corrupt[K comparable](t *testing.T, kind *key.Kind[K], src string) {
+	t.Helper()
+	var k K
+	if n, err := kind.Decode([]byte(src), &k); !errors.Is(err, key.ErrCorrupt) || n != 0 {
+		t.Errorf("%T of %x: decoded %#v, %d bytes, %v", k, src, k, n, err)
 	}
 }
 

@@ -250,3 +250,32 @@ func TestNoAllocation(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestSnapshotCopies counts the pages that are copied for a snapshot: each that
+// is changed before it was read, and none that was.
+func TestSnapshotCopies(t *testing.T) {
+	b := newBatch[uint64](t)
+	keys := make([]uint64, 512)
+	for i := range keys {
+		keys[i] = uint64(i)
+	}
+	b.t.Reserve(2 * len(keys)) // else the table grows, and leaves its array
+	b.add(keys)
+	pages := len(b.t.Slots()) / 256
+	whole, begun := b.t.Snapshot(), b.t.Snapshot()
+	if whole.Copies() != 0 {
+		t.Errorf("%d pages are copied before anything changed", whole.Copies())
+	}
+	if _, ok := begun.Next(); !ok {
+		t.Fatal("the first page is empty")
+	}
+	b.add(keys)
+	if whole.Copies() != pages || begun.Copies() != pages-1 {
+		t.Errorf("%d and %d pages are copied, want %d and one less", whole.Copies(), begun.Copies(), pages)
+	}
+	whole.Close()
+	begun.Close()
+	if b.add(keys[:1]); b.t.Snapshotting() {
+		t.Error("snapshots that were closed still run")
+	}
+}
