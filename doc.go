@@ -1,0 +1,50 @@
+// Package weir is the API for writing stream-processing jobs.
+//
+// A job is an ordinary Go program. Its main function calls [Main] with a
+// function that builds the dataflow graph as a chain of methods, from sources
+// over operators to sinks:
+//
+//	func main() { weir.Main("late departures", build) }
+//
+//	func build(env *weir.Env) {
+//		weir.From(env, "flights", file.CSV[Flight]("flights/*.csv.gz")).
+//			WithWatermarks(weir.BoundedOutOfOrderness(time.Hour), Flight.ScheduledAt).
+//			Filter(Flight.Departed).
+//			KeyBy(Flight.OriginAirport).
+//			Window(weir.Tumbling(time.Hour)).
+//			Aggregate(meanDelay{}).
+//			To("stdout", stdout.JSON[HourlyDelay]())
+//	}
+//
+// Started by hand, the program runs the whole job in its own process. Given to
+// "weir run", the same executable is planned and executed by a cluster: every
+// worker runs the same main, so the graph with its functions exists everywhere.
+// Therefore build must do the same each time it runs: it must not depend on
+// time, randomness, environment or working directory. [Once] is for values
+// that do.
+//
+// # The main types
+//
+//   - [Env] collects the graph; [From] begins a stream.
+//   - [Stream], [KeyedStream] and [WindowedStream] are places in the graph; each
+//     offers what is possible there. They are small values, valid while the job
+//     is built.
+//   - [Aggregator] combines the records of a key, [Window] is a span of time.
+//   - [Source] with [Reader], and [Sink] with [Writer], are what a connector
+//     implements.
+//
+// # Mistakes
+//
+// A job that is built wrongly reports all of its mistakes, with file and line,
+// before anything runs.
+//
+// # Time
+//
+// Event times are milliseconds since the epoch. The watermark is the promise
+// that no record at or before it will follow.
+//
+// # Its room
+//
+// This package knows the graph and the engine's operators, so that it can put
+// types into them, and nothing of how tasks are scheduled.
+package weir

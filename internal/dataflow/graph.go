@@ -1,0 +1,112 @@
+package dataflow
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Graph is a job's dataflow graph with its code: what the user's program
+// builds. It is filled by one goroutine and not changed afterwards.
+type Graph struct {
+	JobName string
+	// Settings made in code, by configuration key.
+	Settings map[string]string
+	// NoChaining puts every operator into a task of its own.
+	NoChaining bool
+	// Recorded are the values of weir.Once, by name.
+	Recorded map[string][]byte
+
+	nodes    []*Node
+	mistakes []string
+}
+
+// Node is one operator of the user's program.
+type Node struct {
+	// Index is the node's place in the order of construction.
+	Index int
+	// Kind is what it is: "source", "map", "window aggregate", "sink".
+	Kind string
+	Name string
+	// ID is the stable id that the user gave; empty if none.
+	ID string
+	// Parallelism as given in code; 0 is the job's default.
+	Parallelism int
+	// StartChain begins a new chain at this node; NoChain keeps it apart from
+	// what follows, too.
+	StartChain, NoChain bool
+	// BufferTimeout of the exchanges that leave this node; nil is the default.
+	BufferTimeout *time.Duration
+	// OutputType is the Go type of its records; empty for a sink.
+	OutputType string
+	// Position is where it was written.
+	Position string
+	// Source and Bounded describe a source; Stateful an operator with state;
+	// Timed one whose output has event times.
+	Source, Bounded, Stateful, Timed bool
+	SlotSharingGroup                 string
+	// Input is where the records come from; nil for a source.
+	Input *Input
+	// Code builds the operator's instances; the task package knows its type.
+	Code any
+}
+
+// Input is the edge that leads into a node.
+type Input struct {
+	From          *Node
+	Partitioning  Partitioning
+	RecordType    string
+	KeyType       string
+	PreAggregated bool
+	// Code builds the two ends of the exchange if the edge becomes one; the task
+	// package knows its type.
+	Code any
+}
+
+// NewGraph returns an empty graph.
+func NewGraph(jobName string) *Graph {
+	return &Graph{JobName: jobName, Settings: map[string]string{}, Recorded: map[string][]byte{}}
+}
+
+// Add adds n, whose input, if any, was added before.
+func (g *Graph) Add(n *Node) *Node {
+	n.Index = len(g.nodes)
+	g.nodes = append(g.nodes, n)
+	return n
+}
+
+// Nodes returns the nodes in the order of construction.
+func (g *Graph) Nodes() []*Node { return g.nodes }
+
+// Mistake records that the program is wrong at position.
+func (g *Graph) Mistake(position, format string, args ...any) {
+	g.mistakes = append(g.mistakes, position+": "+fmt.Sprintf(format, args...))
+}
+
+// Caller returns the file and line of the first caller outside the packages
+// that the engine consists of, as "dir/file.go:12": where the user wrote the
+// call. The directory's last element is kept, since many files are main.go.
+func Caller() string {
+	var pcs [16]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if !engineFrame(f.Function) || strings.HasSuffix(f.File, "_test.go") {
+			return fmt.Sprintf("%s/%s:%d", filepath.Base(filepath.Dir(f.File)), filepath.Base(f.File), f.Line)
+		}
+		if !more {
+			return "unknown position"
+		}
+	}
+}
+
+const module = "github.com/weirstream/weir"
+
+// engineFrame reports whether a function belongs to the public API's root or to
+// this package: the frames between the user's call and here.
+func engineFrame(function string) bool {
+	rest, ok := strings.CutPrefix(function, module)
+	return ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/internal/dataflow."))
+}

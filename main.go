@@ -1,0 +1,187 @@
+package weir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weirstream/weir/internal/dataflow"
+	"github.com/weirstream/weir/internal/launch"
+	planv1 "github.com/weirstream/weir/proto/gen/weir/plan/v1"
+	"github.com/weirstream/weir/worker"
+)
+
+// Main is what the main function of a job's program calls. What it does
+// depends on who started the program: a TaskManager has it plan the job or run
+// a part of it; started by hand, the program runs the whole job in its own
+// process and exits when the job has ended.
+//
+// build adds the job's operators to its Env. It runs once in every process and
+// must build the same graph each time, so it must not depend on time,
+// randomness, environment or working directory; see [Once] for values that do.
+// Main does not return.
+func Main(name string, build func(env *Env)) {
+	mode := os.Getenv(launch.Mode)
+	var err error
+	switch mode {
+	case launch.PlanMode:
+		err = planMain(name, build)
+	case launch.WorkerMode:
+		err = workerMain(name, build)
+	case "":
+		err = embeddedMain(name, build)
+	default:
+		err = fmt.Errorf("%s is %q: want %q, %q or nothing", launch.Mode, mode, launch.PlanMode, launch.WorkerMode)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// embeddedMain runs the job in this process until it ends or is interrupted.
+func embeddedMain(name string, build func(env *Env)) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return Run(ctx, name, build, Args(os.Args[1:]...))
+}
+
+// planMain writes the plan to the inherited file.
+func planMain(name string, build func(env *Env)) error {
+	input, err := readInput()
+	if err != nil {
+		return err
+	}
+	out, err := inherited(launch.PlanFile, "plan")
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	leaveLaunchMode()
+	graph := buildGraph(name, build, os.Args[1:], input)
+	encoded, err := proto.Marshal(dataflow.ToProto(graph.Layout().Plan))
+	if err != nil {
+		return fmt.Errorf("encode the plan: %w", err)
+	}
+	if len(encoded) > launch.MaxPlanSize {
+		return fmt.Errorf("the plan has %d bytes: at most %d are allowed", len(encoded), launch.MaxPlanSize)
+	}
+	if _, err := out.Write(encoded); err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	return out.Close()
+}
+
+// workerMain serves subtasks until the TaskManager ends the session.
+func workerMain(name string, build func(env *Env)) error {
+	input, err := readInput()
+	if err != nil {
+		return err
+	}
+	session, err := inherited(launch.SessionFile, "session")
+	if err != nil {
+		return err
+	}
+	conn, err := net.FileConn(session)
+	if err != nil {
+		return fmt.Errorf("the session's socket: %w", err)
+	}
+	if err := session.Close(); err != nil {
+		return fmt.Errorf("the session's socket: %w", err)
+	}
+	leaveLaunchMode()
+	graph := buildGraph(name, build, os.Args[1:], input)
+	return worker.Serve(context.Background(), conn, worker.Config{Graph: graph, EngineVersion: engineVersion()})
+}
+
+// readInput reads what the graph is built with. A program that was started
+// without any gets the empty one.
+func readInput() (*planv1.BuildInput, error) {
+	input := &planv1.BuildInput{}
+	if os.Getenv(launch.InputFile) == "" {
+		return input, nil
+	}
+	f, err := inherited(launch.InputFile, "input")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, launch.MaxInputSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the input of the build: %w", err)
+	}
+	if len(data) > launch.MaxInputSize {
+		return nil, fmt.Errorf("the input of the build has more than %d bytes", launch.MaxInputSize)
+	}
+	if err := proto.Unmarshal(data, input); err != nil {
+		return nil, fmt.Errorf("decode the input of the build: %w", err)
+	}
+	return input, nil
+}
+
+// inherited opens the file descriptor that an environment variable names, and
+// keeps it from the processes that user code may start.
+func inherited(variable, name string) (*os.File, error) {
+	fd, err := strconv.Atoi(os.Getenv(variable))
+	if err != nil || fd < 3 {
+		return nil, fmt.Errorf("%s is %q: want the number of an inherited file descriptor", variable, os.Getenv(variable))
+	}
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// leaveLaunchMode removes the variables that a TaskManager set, so that
+// programs which user code starts are not mistaken for workers.
+func leaveLaunchMode() {
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, launch.Prefix) {
+			_ = os.Unsetenv(name) // it cannot fail for a name that is there
+		}
+	}
+}
+
+// buildGraph runs the user's build function.
+func buildGraph(name string, build func(*Env), args []string, input *planv1.BuildInput) *dataflow.Graph {
+	graph := dataflow.NewGraph(name)
+	if name == "" {
+		graph.Mistake(dataflow.Caller(), "the job's name is empty")
+	}
+	if chain, ok := input.GetConfiguration()[chainingKey]; ok && chain == "false" {
+		graph.NoChaining = true
+	}
+	build(&Env{graph: graph, args: args, recorded: input.GetRecorded()})
+	return graph
+}
+
+// chainingKey switches chaining off for a whole job.
+const chainingKey = "pipeline.operator-chaining.enabled"
+
+// engineVersion is the version of this module in the running program.
+func engineVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == "github.com/weirstream/weir" {
+			return m.Version
+		}
+	}
+	return "unknown"
+}
+
+// errEnded tells a job that failed from one that was stopped.
+var errEnded = errors.New("the job did not finish")

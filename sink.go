@@ -1,0 +1,40 @@
+package weir
+
+import "context"
+
+// Sink is where a stream's records go. A connector implements it with the
+// public packages alone.
+//
+// The value given to [Stream.To] is built by the job's main on every worker, so
+// it holds settings only; connections belong to the [Writer].
+type Sink[T any] interface {
+	// Open returns the writer of one subtask. ctx ends with the task. An error
+	// fails the job.
+	Open(ctx context.Context, subtask Subtask) (Writer[T], error)
+}
+
+// Writer writes the records of one subtask of a [Sink]. All its methods are
+// called by one goroutine, that of the task.
+type Writer[T any] interface {
+	// Write takes records in order. It must not keep the slice. It may buffer;
+	// it may block, which is how a slow sink holds back the job. An error fails
+	// the job.
+	Write(values []T) error
+
+	// Flush sends on what Write buffered. It is called when the buffer timeout
+	// has passed, when no input is waiting, and before the end.
+	Flush() error
+
+	// Close is called once, after the last Flush or after an error.
+	Close() error
+}
+
+// Subtask says which of an operator's parallel instances is meant.
+type Subtask struct {
+	// Index counts from 0.
+	Index int
+	// Parallelism is the number of instances.
+	Parallelism int
+	// Name is the task's, as shown to users: "sink: stdout (1/4)".
+	Name string
+}

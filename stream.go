@@ -1,0 +1,211 @@
+package weir
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/weirstream/weir/internal/dataflow"
+	"github.com/weirstream/weir/task"
+)
+
+// Stream is a stream of records of type T, while the job is built: a place in
+// the graph. Its methods add operators behind it. Methods such as
+// [Stream.Name] and [Stream.Parallelism] set the operator that the stream
+// comes from, and return the same stream.
+//
+// Functions given to a stream run on many workers, on many goroutines; each
+// instance of an operator calls its own one at a time. They may panic or
+// return an error, which fails the job with the task's name.
+type Stream[T any] struct {
+	graph *dataflow.Graph
+	node  *dataflow.Node
+	// partitioning of the edges to what follows, and whether it was asked for.
+	partitioning dataflow.Partitioning
+}
+
+// From begins a stream with a source. The name is shown to users.
+func From[T any](env *Env, name string, source Source[T]) Stream[T] {
+	at := dataflow.Caller()
+	n := &dataflow.Node{Kind: "source", Name: name, Position: at, OutputType: typeName[T](), Source: true}
+	if source == nil {
+		env.graph.Mistake(at, "source %q is nil", name)
+	} else {
+		n.Bounded = source.Bounded()
+	}
+	n.Code = task.SourceCode[T]{Source: sourceAdapter[T]{source}}
+	return Stream[T]{graph: env.graph, node: env.graph.Add(n), partitioning: dataflow.Forward}
+}
+
+// Map turns each record into another.
+func (s Stream[T]) Map[U any](f func(T) U) Stream[U] {
+	at := s.caller("map", f == nil)
+	return then[T, U](s, &dataflow.Node{Kind: "map", Position: at}, task.Map[T, U]{F: func(values []T, out []U) error {
+		for i := range values {
+			out[i] = f(values[i])
+		}
+		return nil
+	}})
+}
+
+// TryMap turns each record into another, or fails the job.
+func (s Stream[T]) TryMap[U any](f func(T) (U, error)) Stream[U] {
+	at := s.caller("map", f == nil)
+	return then[T, U](s, &dataflow.Node{Kind: "map", Position: at}, task.Map[T, U]{F: func(values []T, out []U) error {
+		for i := range values {
+			u, err := f(values[i])
+			if err != nil {
+				return err
+			}
+			out[i] = u
+		}
+		return nil
+	}})
+}
+
+// FlatMap turns each record into any number of others: f hands each to emit.
+// They get the event time of the record that they come from. emit must not be
+// called after f has returned.
+func (s Stream[T]) FlatMap[U any](f func(value T, emit func(U))) Stream[U] {
+	at := s.caller("flat map", f == nil)
+	return then[T, U](s, &dataflow.Node{Kind: "flat map", Position: at}, task.FlatMap[T, U]{F: func(v T, emit func(U)) error {
+		f(v, emit)
+		return nil
+	}})
+}
+
+// TryFlatMap is FlatMap with a function that may fail the job.
+func (s Stream[T]) TryFlatMap[U any](f func(value T, emit func(U)) error) Stream[U] {
+	at := s.caller("flat map", f == nil)
+	return then[T, U](s, &dataflow.Node{Kind: "flat map", Position: at}, task.FlatMap[T, U]{F: f})
+}
+
+// Filter keeps the records for which f returns true.
+func (s Stream[T]) Filter(f func(T) bool) Stream[T] {
+	at := s.caller("filter", f == nil)
+	return then[T, T](s, &dataflow.Node{Kind: "filter", Position: at}, task.Filter[T]{F: f})
+}
+
+// Rebalance deals the records out to the subtasks of what follows, in turn.
+func (s Stream[T]) Rebalance() Stream[T] {
+	s.partitioning = dataflow.Rebalance
+	return s
+}
+
+// To ends the stream in a sink. The name is shown to users.
+func (s Stream[T]) To(name string, sink Sink[T]) Output {
+	at := dataflow.Caller()
+	if sink == nil {
+		s.graph.Mistake(at, "sink %q is nil", name)
+	}
+	n := &dataflow.Node{Kind: "sink", Name: name, Position: at, Input: s.edge(at)}
+	s.inherit(n)
+	n.Code = task.SinkCode[T]{Sink: sinkAdapter[T]{sink}}
+	return Output{graph: s.graph, node: s.graph.Add(n)}
+}
+
+// Name sets what users see of the operator.
+func (s Stream[T]) Name(name string) Stream[T] { s.node.Name = name; return s }
+
+// ID gives the operator a stable id, by which its state is found again after
+// the job was changed. It must be unique in the job.
+func (s Stream[T]) ID(id string) Stream[T] {
+	setID(s.graph, s.node, id)
+	return s
+}
+
+// Parallelism sets the number of the operator's subtasks.
+func (s Stream[T]) Parallelism(n int) Stream[T] {
+	setParallelism(s.graph, s.node, n)
+	return s
+}
+
+// BufferTimeout sets how long records that leave the operator may wait in a
+// network buffer; see [Env.BufferTimeout].
+func (s Stream[T]) BufferTimeout(d time.Duration) Stream[T] {
+	if d < 0 && d != FullBuffersOnly {
+		s.graph.Mistake(dataflow.Caller(), "buffer timeout %v of %q: it must not be negative, or weir.FullBuffersOnly", d, s.node.Name)
+		return s
+	}
+	s.node.BufferTimeout = &d
+	return s
+}
+
+// StartNewChain begins a new task with the operator.
+func (s Stream[T]) StartNewChain() Stream[T] { s.node.StartChain = true; return s }
+
+// DisableChaining gives the operator a task of its own.
+func (s Stream[T]) DisableChaining() Stream[T] { s.node.NoChain = true; return s }
+
+// Output is the end of a stream, in a sink.
+type Output struct {
+	graph *dataflow.Graph
+	node  *dataflow.Node
+}
+
+// Name sets what users see of the sink.
+func (o Output) Name(name string) Output { o.node.Name = name; return o }
+
+// ID gives the sink a stable id; see [Stream.ID].
+func (o Output) ID(id string) Output { setID(o.graph, o.node, id); return o }
+
+// Parallelism sets the number of the sink's subtasks.
+func (o Output) Parallelism(n int) Output { setParallelism(o.graph, o.node, n); return o }
+
+// StartNewChain begins a new task with the sink.
+func (o Output) StartNewChain() Output { o.node.StartChain = true; return o }
+
+// DisableChaining gives the sink a task of its own.
+func (o Output) DisableChaining() Output { o.node.NoChain = true; return o }
+
+func setID(g *dataflow.Graph, n *dataflow.Node, id string) {
+	if id == "" {
+		g.Mistake(dataflow.Caller(), "the id of %q is empty", n.Name)
+	}
+	n.ID = id
+}
+
+func setParallelism(g *dataflow.Graph, n *dataflow.Node, p int) {
+	if p < 1 || p > dataflow.MaxParallelism {
+		g.Mistake(dataflow.Caller(), "parallelism %d of %q: it must be between 1 and %d", p, n.Name, dataflow.MaxParallelism)
+		return
+	}
+	n.Parallelism = p
+}
+
+// caller returns where the user called, and notes a missing function.
+func (s Stream[T]) caller(kind string, missing bool) string {
+	at := dataflow.Caller()
+	if missing {
+		s.graph.Mistake(at, "the function of the %s is nil", kind)
+	}
+	return at
+}
+
+// then adds an operator behind s.
+func then[T, U any](s Stream[T], n *dataflow.Node, code task.Operator) Stream[U] {
+	n.Input = s.edge(n.Position)
+	s.inherit(n)
+	n.OutputType = typeName[U]()
+	n.Code = code
+	if n.Name == "" {
+		n.Name = n.Kind
+	}
+	n.Timed = n.Timed || s.node.Timed
+	return Stream[U]{graph: s.graph, node: s.graph.Add(n), partitioning: dataflow.Forward}
+}
+
+// inherit gives n what operators take over from their input.
+func (s Stream[T]) inherit(n *dataflow.Node) { n.SlotSharingGroup = s.node.SlotSharingGroup }
+
+// edge is the way from s to what follows. Whether it becomes an exchange is
+// decided later, but records that could not be sent are a mistake here.
+func (s Stream[T]) edge(at string) *dataflow.Input {
+	records, err := task.NewRecords[T]()
+	if err != nil {
+		s.graph.Mistake(at, "records of type %s cannot be sent to another task: %v", typeName[T](), err)
+	}
+	return &dataflow.Input{From: s.node, Partitioning: s.partitioning, RecordType: typeName[T](), Code: task.TurnExchange[T]{Records: records}}
+}
+
+func typeName[T any]() string { return fmt.Sprint(reflect.TypeFor[T]()) }

@@ -1,0 +1,273 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/weirstream/weir/internal/dataflow"
+	"github.com/weirstream/weir/internal/ids"
+	"github.com/weirstream/weir/internal/memory"
+	"github.com/weirstream/weir/shuffle"
+)
+
+// builder puts the subtasks of a worker together: pools, gates and partitions
+// first, so that the shuffle can begin; the operators on the task's own
+// goroutine, since opening a sink or a source may take its time.
+type builder struct {
+	host     *Host
+	refs     []Ref
+	workers  map[ids.Subtask]int // where each subtask of the job runs
+	peers    []shuffle.Peer
+	subtasks []built
+	pools    map[poolKey]*shuffle.Pool
+}
+
+type built struct {
+	id    ids.Subtask
+	start func() error
+}
+
+type poolKey struct {
+	subtask  memory.Subtask
+	exchange int
+	kind     memory.PoolKind
+}
+
+func newBuilder(h *Host, refs []Ref, peers []Peer) *builder {
+	b := &builder{host: h, refs: refs, workers: map[ids.Subtask]int{}, pools: map[poolKey]*shuffle.Pool{}}
+	for _, p := range peers {
+		for _, t := range p.Tasks {
+			b.workers[ids.Subtask{Vertex: t.Vertex, Index: t.Subtask}] = p.Worker
+		}
+		h.taskManagers[p.Worker] = p.TaskManager
+		if p.Worker != h.cfg.Worker {
+			b.peers = append(b.peers, shuffle.Peer{Worker: p.Worker, Address: p.Address})
+		}
+	}
+	for _, t := range refs {
+		b.workers[ids.Subtask{Vertex: t.Vertex, Index: t.Subtask}] = h.cfg.Worker
+	}
+	return b
+}
+
+func (b *builder) build() error {
+	if err := b.dealPools(); err != nil {
+		return err
+	}
+	for _, ref := range b.refs {
+		if ref.Vertex < 0 || ref.Vertex >= len(b.host.layout.Chains) || ref.Subtask < 0 || ref.Subtask >= b.host.graph.Parallelism[ref.Vertex] {
+			return fmt.Errorf("vertex %d subtask %d: the job has no such subtask", ref.Vertex, ref.Subtask)
+		}
+		if err := b.task(ref); err != nil {
+			return fmt.Errorf("%s: %w", b.host.graph.TaskName(ref.Vertex, ref.Subtask), err)
+		}
+	}
+	return nil
+}
+
+// dealPools divides each slot's buffers between the gates and partitions of its
+// subtasks, by the formula that the JobManager checked.
+func (b *builder) dealPools() error {
+	bySlot := map[int][]memory.Subtask{}
+	for _, r := range b.refs {
+		bySlot[r.Slot] = append(bySlot[r.Slot], memory.Subtask{Vertex: r.Vertex, Index: r.Subtask})
+	}
+	job := b.host.graph.Network()
+	for slot, subtasks := range bySlot {
+		arena, ok := b.host.arenas[slot]
+		if !ok {
+			return fmt.Errorf("slot %d does not belong to this worker", slot)
+		}
+		demand := job.DemandOf(slot, subtasks, b.host.cfg.Settings.Network)
+		grants, err := demand.Grant(arena.Segments())
+		if err != nil {
+			return err
+		}
+		for i, p := range demand.Pools {
+			name := fmt.Sprintf("%s %s %d", b.host.graph.TaskName(p.Subtask.Vertex, p.Subtask.Index), p.Kind, p.Exchange)
+			pool, err := arena.NewPool(name, grants[i])
+			if err != nil {
+				return err
+			}
+			b.pools[poolKey{p.Subtask, p.Exchange, p.Kind}] = pool
+		}
+	}
+	return nil
+}
+
+// task makes the subtask ref, whose operators start builds later.
+func (b *builder) task(ref Ref) error {
+	h := b.host
+	done, cancel := context.WithCancel(context.Background())
+	ctx := &Context{
+		Done: done, Name: h.graph.TaskName(ref.Vertex, ref.Subtask), Subtask: ref.Subtask, Parallelism: h.graph.Parallelism[ref.Vertex],
+		Log: h.cfg.Log, PreAggregation: h.cfg.Settings.PreAggregation, WatermarkInterval: h.cfg.Settings.WatermarkInterval,
+		FlushInterval: h.cfg.Settings.BufferTimeout, figures: newFigures(),
+	}
+	if ctx.FlushInterval < 0 {
+		ctx.FlushInterval = h.cfg.Settings.WatermarkInterval
+	}
+	id := ids.Subtask{Vertex: ref.Vertex, Index: ref.Subtask}
+	ctx.clock.start = time.Now()
+	t := newTask(ctx, cancel)
+	h.tasks[id] = t
+
+	chain := &h.layout.Chains[ref.Vertex]
+	inbox := shuffle.NewInbox()
+	gates, err := b.gates(ref, inbox)
+	if err != nil {
+		return err
+	}
+	outlets, err := b.outlets(ctx, ref)
+	if err != nil {
+		return err
+	}
+	c := &chainBuilder{layout: h.layout, chain: chain, ctx: ctx, outlets: outlets}
+	b.subtasks = append(b.subtasks, built{id: id, start: func() error {
+		if chain.Head.Source {
+			next, err := c.output(chain.Head)
+			if err != nil {
+				return err
+			}
+			t.head = chain.Head.Code.(sourceCode).head(ctx, next, func() {
+				h.cfg.Events(Event{Vertex: ref.Vertex, Subtask: ref.Subtask, State: Running, WantsSplit: true})
+			})
+			return nil
+		}
+		t.head, err = c.input(inbox, gates)
+		return err
+	}})
+	return nil
+}
+
+// gate is one input of a task before its reader exists.
+type gate struct {
+	exchange int
+	remote   []bool
+}
+
+func (b *builder) gates(ref Ref, inbox *shuffle.Inbox) ([]gate, error) {
+	var gates []gate
+	for i, x := range b.host.graph.Inputs(ref.Vertex) {
+		g := gate{exchange: x}
+		cfg := shuffle.GateConfig{
+			Edge: uint32(x), To: uint32(ref.Subtask), Index: i, Inbox: inbox,
+			Exclusive: b.host.cfg.Settings.Network.BuffersPerChannel, Pool: b.pool(ref, x, memory.Gate),
+		}
+		for _, s := range b.opposite(x, ref.Subtask, b.host.graph.Plan.Exchanges[x].From) {
+			worker := b.workers[s]
+			cfg.Channels = append(cfg.Channels, shuffle.Source{Subtask: uint32(s.Index), Worker: worker})
+			g.remote = append(g.remote, worker != b.host.cfg.Worker)
+		}
+		if _, err := b.host.endpoint.NewGate(cfg); err != nil {
+			return nil, err
+		}
+		gates = append(gates, g)
+	}
+	return gates, nil
+}
+
+func (b *builder) outlets(ctx *Context, ref Ref) (map[int]*outlet, error) {
+	outlets := map[int]*outlet{}
+	for _, x := range b.host.graph.Outputs(ref.Vertex) {
+		cfg := shuffle.PartitionConfig{Edge: uint32(x), From: uint32(ref.Subtask), Pool: b.pool(ref, x, memory.Partition)}
+		for _, s := range b.opposite(x, ref.Subtask, b.host.graph.Plan.Exchanges[x].To) {
+			cfg.Channels = append(cfg.Channels, shuffle.Target{Subtask: uint32(s.Index), Worker: b.workers[s]})
+		}
+		p, err := b.host.endpoint.NewPartition(cfg)
+		if err != nil {
+			return nil, err
+		}
+		ctx.OnClose(func() error { p.Close(); return nil })
+		timeout := b.host.cfg.Settings.BufferTimeout
+		if t := b.host.graph.Plan.Exchanges[x].BufferTimeout; t != nil {
+			timeout = *t
+		}
+		payload := int(b.host.cfg.Settings.Network.SegmentSize) - shuffle.HeaderSize - shuffle.SlackSize
+		outlets[x] = newOutlet(ctx, p, len(cfg.Channels), payload, timeout)
+	}
+	return outlets, nil
+}
+
+func (b *builder) pool(ref Ref, exchange int, kind memory.PoolKind) *shuffle.Pool {
+	return b.pools[poolKey{memory.Subtask{Vertex: ref.Vertex, Index: ref.Subtask}, exchange, kind}]
+}
+
+// opposite returns the subtasks of vertex that exchange x connects with subtask.
+func (b *builder) opposite(x, subtask, vertex int) (subtasks []ids.Subtask) {
+	if b.host.graph.Pointwise(x) {
+		return []ids.Subtask{{Vertex: vertex, Index: subtask}}
+	}
+	for i := range b.host.graph.Parallelism[vertex] {
+		subtasks = append(subtasks, ids.Subtask{Vertex: vertex, Index: i})
+	}
+	return subtasks
+}
+
+// chainBuilder builds the operators of a chain from its end to its head.
+type chainBuilder struct {
+	layout  *dataflow.Layout
+	chain   *dataflow.Chain
+	ctx     *Context
+	outlets map[int]*outlet
+}
+
+// receiver builds node n and what follows it in the chain.
+func (c *chainBuilder) receiver(n *dataflow.Node) (any, error) {
+	next, err := c.output(n)
+	if err != nil {
+		return nil, err
+	}
+	r, err := n.Code.(Operator).Build(c.ctx, next)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w", n.Kind, n.Name, err)
+	}
+	return r, nil
+}
+
+// output builds everything that takes the output of n; nil for a sink.
+func (c *chainBuilder) output(n *dataflow.Node) (any, error) {
+	var receivers []any
+	for _, m := range c.chain.Nodes {
+		if m.Input == nil || m.Input.From != n {
+			continue
+		}
+		r, err := c.receiver(m)
+		if err != nil {
+			return nil, err
+		}
+		receivers = append(receivers, r)
+	}
+	for x, edge := range c.layout.Edges {
+		if edge.From != n {
+			continue
+		}
+		w, err := edge.Code.(Exchange).Writer(c.ctx, c.outlets[x])
+		if err != nil {
+			return nil, err
+		}
+		receivers = append(receivers, w)
+	}
+	if len(receivers) == 0 {
+		return nil, nil
+	}
+	return n.Code.(Operator).Join(receivers), nil
+}
+
+// input builds the whole chain behind the gates.
+func (c *chainBuilder) input(inbox *shuffle.Inbox, gates []gate) (head, error) {
+	first, err := c.receiver(c.chain.Head)
+	if err != nil {
+		return nil, err
+	}
+	var inputs []inputGate
+	for _, g := range gates {
+		r, err := c.layout.Edges[g.exchange].Code.(Exchange).Reader(c.ctx, first)
+		if err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, inputGate{reader: r, remote: g.remote})
+	}
+	return newInputHead(c.ctx, inbox, inputs, first.(signals)), nil
+}

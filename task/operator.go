@@ -1,0 +1,205 @@
+package task
+
+import "fmt"
+
+// Operator builds the instances of one operator of the graph. Types are erased
+// here, where chains are put together, and nowhere on the way of a record.
+type Operator interface {
+	// Build returns the Receiver[T] of a new instance; next is the Receiver[U]
+	// that takes its output, nil for a sink.
+	Build(ctx *Context, next any) (receiver any, err error)
+	// Join makes one Receiver[U] of several consumers of the operator's output.
+	Join(receivers []any) any
+}
+
+// Map is the operator that turns each T into a U. F does so for a batch, so
+// that a function that cannot fail is called without a check.
+type Map[T, U any] struct {
+	F func(values []T, out []U) error
+}
+
+// Build implements [Operator].
+func (m Map[T, U]) Build(_ *Context, next any) (any, error) {
+	return &mapReceiver[T, U]{f: m.F, next: next.(Receiver[U]), out: make([]U, BatchSize)}, nil
+}
+
+// Join implements [Operator].
+func (m Map[T, U]) Join(receivers []any) any { return join[U](receivers) }
+
+type mapReceiver[T, U any] struct {
+	f    func([]T, []U) error
+	next Receiver[U]
+	out  []U
+}
+
+func (m *mapReceiver[T, U]) Push(values []T, times []int64) error {
+	out := m.out[:len(values)]
+	if err := m.f(values, out); err != nil {
+		return err
+	}
+	return m.next.Push(out, times)
+}
+
+func (m *mapReceiver[T, U]) Watermark(t int64) error { return m.next.Watermark(t) }
+func (m *mapReceiver[T, U]) End() error              { return m.next.End() }
+
+// Filter is the operator that keeps the records for which F returns true.
+type Filter[T any] struct{ F func(T) bool }
+
+// Build implements [Operator].
+func (f Filter[T]) Build(_ *Context, next any) (any, error) {
+	return &filterReceiver[T]{keep: f.F, next: next.(Receiver[T]), out: make([]T, BatchSize), times: make([]int64, BatchSize)}, nil
+}
+
+// Join implements [Operator].
+func (f Filter[T]) Join(receivers []any) any { return join[T](receivers) }
+
+type filterReceiver[T any] struct {
+	keep  func(T) bool
+	next  Receiver[T]
+	out   []T
+	times []int64
+}
+
+func (f *filterReceiver[T]) Push(values []T, times []int64) error {
+	n := 0
+	for i := range values {
+		if f.keep(values[i]) {
+			f.out[n], f.times[n] = values[i], times[i]
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return f.next.Push(f.out[:n], f.times[:n])
+}
+
+func (f *filterReceiver[T]) Watermark(t int64) error { return f.next.Watermark(t) }
+func (f *filterReceiver[T]) End() error              { return f.next.End() }
+
+// FlatMap is the operator that turns each T into any number of U.
+type FlatMap[T, U any] struct {
+	F func(T, func(U)) error
+}
+
+// Build implements [Operator].
+func (f FlatMap[T, U]) Build(_ *Context, next any) (any, error) {
+	r := &flatMapReceiver[T, U]{f: f.F, out: newBatch(next.(Receiver[U]))}
+	r.emit = func(u U) { r.out.add(u, r.time) }
+	return r, nil
+}
+
+// Join implements [Operator].
+func (f FlatMap[T, U]) Join(receivers []any) any { return join[U](receivers) }
+
+type flatMapReceiver[T, U any] struct {
+	f    func(T, func(U)) error
+	out  *batch[U]
+	time int64
+	emit func(U)
+}
+
+func (f *flatMapReceiver[T, U]) Push(values []T, times []int64) error {
+	for i := range values {
+		f.time = times[i]
+		if err := f.f(values[i], f.emit); err != nil {
+			return err
+		}
+		if f.out.err != nil {
+			return f.out.err
+		}
+	}
+	return f.out.send()
+}
+
+func (f *flatMapReceiver[T, U]) Watermark(t int64) error { return f.out.next.Watermark(t) }
+func (f *flatMapReceiver[T, U]) End() error              { return f.out.next.End() }
+
+// batch collects an operator's output and hands it on when it is full.
+type batch[T any] struct {
+	next   Receiver[T]
+	values []T
+	times  []int64
+	// err is the first error of next; what follows it is dropped, since the task
+	// is about to end.
+	err error
+}
+
+func newBatch[T any](next Receiver[T]) *batch[T] {
+	return &batch[T]{next: next, values: make([]T, 0, BatchSize), times: make([]int64, 0, BatchSize)}
+}
+
+func (b *batch[T]) add(v T, time int64) {
+	b.values = append(b.values, v)
+	b.times = append(b.times, time)
+	if len(b.values) == BatchSize {
+		b.err = b.send()
+	}
+}
+
+// send hands on what is there.
+func (b *batch[T]) send() error {
+	if b.err != nil || len(b.values) == 0 {
+		return b.err
+	}
+	b.err = b.next.Push(b.values, b.times)
+	b.values, b.times = b.values[:0], b.times[:0]
+	return b.err
+}
+
+// Timestamps is the operator that gives records event times and emits the
+// watermark that is Bound behind the largest of them, less one.
+type Timestamps[T any] struct {
+	// Times stores the event time of each value in ms since the epoch.
+	Times func(values []T, times []int64)
+	// Bound is how far behind the largest time a record may be, in ms.
+	Bound int64
+}
+
+// Build implements [Operator].
+func (s Timestamps[T]) Build(_ *Context, next any) (any, error) {
+	if s.Bound < 0 {
+		return nil, fmt.Errorf("a bound of %d ms for out-of-order records: it must not be negative", s.Bound)
+	}
+	return &timestampReceiver[T]{assign: s.Times, bound: s.Bound, max: NoTime, next: next.(Receiver[T]), times: make([]int64, BatchSize)}, nil
+}
+
+// Join implements [Operator].
+func (s Timestamps[T]) Join(receivers []any) any { return join[T](receivers) }
+
+type timestampReceiver[T any] struct {
+	assign func([]T, []int64)
+	bound  int64
+	max    int64
+	next   Receiver[T]
+	times  []int64
+}
+
+func (s *timestampReceiver[T]) Push(values []T, _ []int64) error {
+	times := s.times[:len(values)]
+	s.assign(values, times)
+	highest := s.max
+	for _, t := range times {
+		highest = max(highest, t)
+	}
+	if err := s.next.Push(values, times); err != nil {
+		return err
+	}
+	if highest == s.max || highest < NoTime+1+s.bound+1 {
+		return nil
+	}
+	s.max = highest
+	return s.next.Watermark(highest - s.bound - 1)
+}
+
+// Watermark hands on the end of the stream only: the times that are assigned
+// here make the watermarks that came with the old ones meaningless.
+func (s *timestampReceiver[T]) Watermark(t int64) error {
+	if t != MaxTime {
+		return nil
+	}
+	return s.next.Watermark(t)
+}
+
+func (s *timestampReceiver[T]) End() error { return s.next.End() }

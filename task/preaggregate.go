@@ -1,0 +1,255 @@
+package task
+
+import (
+	"github.com/weirstream/weir/shuffle"
+	"github.com/weirstream/weir/state/memory"
+)
+
+// Partial is what a pane's records of one key, at one sender, add up to. Its
+// event time in a batch is the beginning of the pane.
+type Partial[K comparable, A any] struct {
+	Key K
+	// Count is the number of records in Acc.
+	Count int64
+	Acc   A
+}
+
+// counted is an accumulator with the number of its records.
+type counted[A any] struct {
+	acc   A
+	count int64
+}
+
+// PreAggregatedExchange is a hash exchange to a window operator that combines
+// records before it sends them, as long as that makes them fewer.
+//
+// Records and partial results go through the same channels in buffers of their
+// own, which a mark tells apart.
+type PreAggregatedExchange[K comparable, T, A, O any] struct {
+	hash     HashExchange[K, T]
+	operator TumblingAggregate[K, T, A, O]
+	partials Records[Partial[K, A]]
+}
+
+// PreAggregated returns the exchange that combines records for w before they
+// are sent. The error lists what in an accumulator cannot be sent.
+func (w TumblingAggregate[K, T, A, O]) PreAggregated(records Records[T]) (PreAggregatedExchange[K, T, A, O], error) {
+	partials, err := NewRecords[Partial[K, A]]()
+	return PreAggregatedExchange[K, T, A, O]{hash: HashExchange[K, T]{Keys: w.Keys, Records: records}, operator: w, partials: partials}, err
+}
+
+// Writer implements [Exchange].
+func (x PreAggregatedExchange[K, T, A, O]) Writer(ctx *Context, o *outlet) (any, error) {
+	w, err := x.hash.Writer(ctx, o)
+	if err != nil || !ctx.PreAggregation {
+		return w, err
+	}
+	p := &preAggregator[K, T, A, O]{
+		writer: w.(*hashWriter[K, T]), agg: x.operator.Aggregation,
+		panes: panes[K, counted[A]]{size: x.operator.Size, offset: x.operator.Offset, kind: x.operator.Keys.kind, watermark: NoTime},
+		index: make([]uint32, BatchSize), to: make([]uint32, BatchSize), hashes: make([]uint64, BatchSize), keys: make([]K, BatchSize),
+		out: make([]Partial[K, A], 0, BatchSize), starts: make([]int64, BatchSize),
+		lanes: x.partials.lanes(o, true), gain: newGain(),
+	}
+	records := p.writer.lanes
+	o.seal = func(c int) { records.seal(c); p.lanes.seal(c) }
+	o.open = func(c int) bool { return records.isOpen(c) || p.lanes.isOpen(c) }
+	return p, nil
+}
+
+// Reader implements [Exchange].
+func (x PreAggregatedExchange[K, T, A, O]) Reader(ctx *Context, next any) (reader, error) {
+	records, err := x.hash.Reader(ctx, next)
+	if err != nil {
+		return nil, err
+	}
+	to := &partialReceiver[K, T, A, O]{next: next.(*tumblingReceiver[K, T, A, O])}
+	return &markedReader{records: records, partials: x.partials.reader(ctx, to)}, nil
+}
+
+// markedReader tells buffers of partial results from those of records.
+type markedReader struct {
+	records, partials, current reader
+}
+
+func (m *markedReader) take(b *shuffle.Buffer) error {
+	m.current = m.records
+	if b.Mark {
+		m.current = m.partials
+	}
+	return m.current.take(b)
+}
+
+func (m *markedReader) step(limit int) (int, bool, error) { return m.current.step(limit) }
+
+// partialReceiver hands partial results to the window operator.
+type partialReceiver[K comparable, T, A, O any] struct {
+	next *tumblingReceiver[K, T, A, O]
+}
+
+func (p *partialReceiver[K, T, A, O]) Push(values []Partial[K, A], starts []int64) error {
+	return p.next.pushPartials(values, starts)
+}
+func (p *partialReceiver[K, T, A, O]) Watermark(t int64) error { return p.next.Watermark(t) }
+func (p *partialReceiver[K, T, A, O]) End() error              { return p.next.End() }
+
+// preAggregator combines records in a table for each pane. A pane's results
+// leave when the watermark reaches the pane's end, and all of them when there
+// are too many.
+//
+// A channel has at most one open buffer, of records or of partial results, or
+// the smallest pool that is accepted would not be enough.
+type preAggregator[K comparable, T, A, O any] struct {
+	writer *hashWriter[K, T]
+	agg    Aggregation[K, T, A, O]
+	panes  panes[K, counted[A]]
+	gain   gain
+	index  []uint32
+	// held counts the partial results in the tables.
+	held int
+
+	lanes lanes[Partial[K, A]]
+	// partial tells that lanes may have open buffers, rather than the writer's.
+	partial bool
+	out     []Partial[K, A]
+	keys    []K
+	starts  []int64
+	hashes  []uint64
+	to      []uint32
+}
+
+// maxHeld bounds the partial results that a sender holds, over all panes: few
+// enough that their tables stay in the cache.
+const maxHeld = 1 << 13
+
+func (p *preAggregator[K, T, A, O]) Push(values []T, times []int64) error {
+	if !p.gain.on(len(values)) {
+		return p.pass(values, times)
+	}
+	keys, hashes := p.writer.keyed.of(values)
+	for i := 0; i < len(values); {
+		pane, err := p.panes.at(times[i])
+		if err != nil {
+			return err
+		}
+		n := i + 1
+		if pane == nil {
+			// Its pane has left. The receiver decides whether it is too late.
+			if err := p.pass(values[i:n], times[i:n]); err != nil {
+				return err
+			}
+			keys, hashes = p.writer.keyed.of(values)
+			i = n
+			continue
+		}
+		for n < len(times) && times[n] >= pane.start && times[n] < pane.end {
+			n++
+		}
+		p.add(pane.table, keys[i:n], hashes[i:n], values[i:n])
+		i = n
+	}
+	if p.held < maxHeld {
+		return nil
+	}
+	return p.drain(MaxTime)
+}
+
+// pass sends records as they are.
+func (p *preAggregator[K, T, A, O]) pass(values []T, times []int64) error {
+	if p.partial {
+		p.partial = false
+		for c := range p.writer.outlet.channels {
+			p.lanes.seal(c)
+		}
+	}
+	return p.writer.Push(values, times)
+}
+
+func (p *preAggregator[K, T, A, O]) add(t *memory.Table[K, counted[A]], keys []K, hashes []uint64, values []T) {
+	index := p.index[:len(values)]
+	t.Reserve(len(keys))
+	t.Find(keys, hashes, index)
+	added := t.New()
+	p.held += len(added)
+	if p.agg.Init != nil {
+		for _, i := range added {
+			p.agg.Init(&t.At(i).acc)
+		}
+	}
+	adder := p.agg.Adder
+	for i := range values {
+		c := t.At(index[i])
+		adder.Add(&c.acc, values[i])
+		c.count++
+	}
+}
+
+// drain sends the partial results of every pane that begins before limit.
+func (p *preAggregator[K, T, A, O]) drain(limit int64) error {
+	if !p.partial {
+		p.partial = true
+		for c := range p.writer.outlet.channels {
+			p.writer.lanes.seal(c)
+		}
+	}
+	sent := 0
+	for len(p.panes.open) > 0 && p.panes.open[0].start < limit {
+		pane := p.panes.open[0]
+		sent += pane.table.Len()
+		if err := p.emit(pane); err != nil {
+			return err
+		}
+		p.panes.release(pane)
+	}
+	p.held -= sent
+	p.gain.observe(sent)
+	return nil
+}
+
+func (p *preAggregator[K, T, A, O]) emit(pane *pane[K, counted[A]]) error {
+	for i, ok := pane.table.Next(0); ok; i, ok = pane.table.Next(i + 1) {
+		c := pane.table.At(i)
+		p.out = append(p.out, Partial[K, A]{Key: *pane.table.KeyAt(i), Count: c.count, Acc: c.acc})
+		if len(p.out) == BatchSize {
+			if err := p.scatter(pane.start); err != nil {
+				return err
+			}
+		}
+	}
+	return p.scatter(pane.start)
+}
+
+func (p *preAggregator[K, T, A, O]) scatter(start int64) error {
+	n := len(p.out)
+	keys, starts, hashes, to := p.keys[:n], p.starts[:n], p.hashes[:n], p.to[:n]
+	for i := range p.out {
+		keys[i], starts[i] = p.out[i].Key, start
+	}
+	p.writer.keyed.selector.kind.Hash(keys, hashes)
+	route(hashes, to, p.writer.outlet.channels)
+	p.writer.count(n)
+	err := p.lanes.scatter(p.out, starts, to)
+	clear(p.out)
+	p.out = p.out[:0]
+	return err
+}
+
+// Watermark passes on; the panes that it completes go first.
+func (p *preAggregator[K, T, A, O]) Watermark(t int64) error {
+	if first := p.panes.complete(t); first != nil {
+		limit := MaxTime
+		for _, pane := range p.panes.open {
+			if pane.end-1 > t {
+				limit = pane.start
+				break
+			}
+		}
+		if err := p.drain(limit); err != nil {
+			return err
+		}
+	}
+	p.panes.watermark = t
+	return p.writer.Watermark(t)
+}
+
+func (p *preAggregator[K, T, A, O]) End() error { return p.writer.End() }

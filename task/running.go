@@ -1,0 +1,77 @@
+package task
+
+import "github.com/weirstream/weir/state/memory"
+
+// RunningAggregate is the operator that keeps an accumulator for each key and
+// emits its result after every record.
+type RunningAggregate[K comparable, T, A, O any] struct {
+	Keys        KeySelector[K, T]
+	Aggregation Aggregation[K, T, A, O]
+}
+
+// Build implements [Operator].
+func (r RunningAggregate[K, T, A, O]) Build(_ *Context, next any) (any, error) {
+	return &runningReceiver[K, T, A, O]{
+		keyed: newKeyed(r.Keys), agg: r.Aggregation, table: memory.NewTable[K, A](r.Keys.kind),
+		index: make([]uint32, BatchSize), out: make([]O, BatchSize), next: next.(Receiver[O]),
+	}, nil
+}
+
+// Join implements [Operator].
+func (r RunningAggregate[K, T, A, O]) Join(receivers []any) any { return join[O](receivers) }
+
+type runningReceiver[K comparable, T, A, O any] struct {
+	keyed keyed[K, T]
+	agg   Aggregation[K, T, A, O]
+	table *memory.Table[K, A]
+	index []uint32
+	out   []O
+	next  Receiver[O]
+}
+
+func (r *runningReceiver[K, T, A, O]) Push(values []T, times []int64) error {
+	keys, hashes := r.keyed.of(values)
+	index, out := r.index[:len(values)], r.out[:len(values)]
+	r.table.Reserve(len(keys))
+	find(r.table, keys, hashes, index, r.agg.Init)
+	for i := range values {
+		acc := r.table.At(index[i])
+		r.agg.Adder.Add(acc, values[i])
+		out[i] = r.agg.Result(keys[i], 0, 0, acc)
+	}
+	return r.next.Push(out, times)
+}
+
+func (r *runningReceiver[K, T, A, O]) Watermark(t int64) error { return r.next.Watermark(t) }
+func (r *runningReceiver[K, T, A, O]) End() error              { return r.next.End() }
+
+// Reduced is the accumulator of a reduction: the value so far, if there is one.
+type Reduced[T any] struct {
+	Value T
+	Some  bool
+}
+
+// reducer makes an aggregation of a function that combines two values.
+type reducer[T any] struct{ f func(a, b T) T }
+
+func (r reducer[T]) Add(acc *Reduced[T], v T) {
+	if acc.Some {
+		v = r.f(acc.Value, v)
+	}
+	acc.Value, acc.Some = v, true
+}
+
+func (r reducer[T]) merge(acc, other *Reduced[T]) {
+	if other.Some {
+		r.Add(acc, other.Value)
+	}
+}
+
+// Reduction returns the aggregation that combines a key's values with f.
+func Reduction[K comparable, T any](f func(a, b T) T) Aggregation[K, T, Reduced[T], T] {
+	r := reducer[T]{f: f}
+	return Aggregation[K, T, Reduced[T], T]{
+		Adder: r, Merge: r.merge,
+		Result: func(_ K, _, _ int64, acc *Reduced[T]) T { return acc.Value },
+	}
+}

@@ -1,0 +1,41 @@
+package task
+
+import (
+	"context"
+	"fmt"
+)
+
+// Sink is what the task needs of a sink: see the public package.
+type Sink[T any] interface {
+	Open(ctx context.Context, subtask, parallelism int, name string) (Writer[T], error)
+}
+
+// Writer is what the task needs of a sink's writer.
+type Writer[T any] interface {
+	Write(values []T) error
+	Flush() error
+	Close() error
+}
+
+// SinkCode is the operator at the end of a stream.
+type SinkCode[T any] struct{ Sink Sink[T] }
+
+// Build implements [Operator].
+func (s SinkCode[T]) Build(ctx *Context, _ any) (any, error) {
+	w, err := s.Sink.Open(ctx.Done, ctx.Subtask, ctx.Parallelism, ctx.Name)
+	if err != nil {
+		return nil, fmt.Errorf("open sink: %w", err)
+	}
+	ctx.OnClose(w.Close)
+	ctx.OnFlush(w.Flush)
+	return &sinkReceiver[T]{writer: w}, nil
+}
+
+// Join implements [Operator]; nothing follows a sink.
+func (s SinkCode[T]) Join([]any) any { return nil }
+
+type sinkReceiver[T any] struct{ writer Writer[T] }
+
+func (s *sinkReceiver[T]) Push(values []T, _ []int64) error { return s.writer.Write(values) }
+func (s *sinkReceiver[T]) Watermark(int64) error            { return nil }
+func (s *sinkReceiver[T]) End() error                       { return s.writer.Flush() }

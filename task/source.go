@@ -1,0 +1,204 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Split is a part of a source's input.
+type Split struct {
+	ID   string
+	Data []byte
+}
+
+// Source is what the task needs of a source: see the public package.
+type Source[T any] interface {
+	Splits(ctx context.Context, parallelism int) ([]Split, error)
+	Open(ctx context.Context, split Split, position []byte) (Reader[T], error)
+	Bounded() bool
+}
+
+// Reader is what the task needs of a split's reader.
+type Reader[T any] interface {
+	Read(values []T) (n int, err error)
+	Position() ([]byte, error)
+	Close() error
+}
+
+// SplitLister is the part of a source that does not depend on its record type.
+type SplitLister interface {
+	// ListSplits returns the source's splits and whether they end.
+	ListSplits(ctx context.Context, parallelism int) (splits []Split, bounded bool, err error)
+}
+
+// sourceCode is a node's code at the head of a source's chain.
+type sourceCode interface {
+	Operator
+	SplitLister
+	head(ctx *Context, next any, request func()) head
+}
+
+// SourceCode is the operator at the beginning of a stream.
+type SourceCode[T any] struct{ Source Source[T] }
+
+// Build implements [Operator]; a source has no predecessor, so nothing calls it.
+func (s SourceCode[T]) Build(*Context, any) (any, error) {
+	return nil, errors.New("a source takes no input")
+}
+
+// Join implements [Operator].
+func (s SourceCode[T]) Join(receivers []any) any { return join[T](receivers) }
+
+// ListSplits implements [SplitLister].
+func (s SourceCode[T]) ListSplits(ctx context.Context, parallelism int) ([]Split, bool, error) {
+	splits, err := s.Source.Splits(ctx, parallelism)
+	return splits, s.Source.Bounded(), err
+}
+
+func (s SourceCode[T]) head(ctx *Context, next any, request func()) head {
+	h := &sourceHead[T]{ctx: ctx, source: s.Source, next: next.(Receiver[T]), request: request, values: make([]T, BatchSize), times: make([]int64, BatchSize)}
+	for i := range h.times {
+		h.times[i] = NoTime
+	}
+	ctx.OnClose(h.close)
+	return h
+}
+
+// sourceHead reads the splits that its subtask is given, in turn, and asks for
+// more when it has none.
+type sourceHead[T any] struct {
+	ctx     *Context
+	source  Source[T]
+	next    Receiver[T]
+	request func()
+
+	readers []splitReader[T]
+	turn    int
+	asked   bool // for a split that has not come
+	noMore  bool
+	ended   bool
+	done    uint64 // progress of the splits that have ended
+	values  []T
+	times   []int64
+}
+
+type splitReader[T any] struct {
+	split  Split
+	reader Reader[T]
+	ready  <-chan struct{}
+}
+
+// assign is called with every message from the scheduler.
+func (h *sourceHead[T]) assign(splits []Split, noMore bool) error {
+	h.asked = false
+	h.noMore = h.noMore || noMore
+	for _, s := range splits {
+		r, err := h.source.Open(h.ctx.Done, s, nil)
+		if err != nil {
+			return fmt.Errorf("open split %q: %w", s.ID, err)
+		}
+		opened := splitReader[T]{split: s, reader: r}
+		if n, ok := r.(interface{ Ready() <-chan struct{} }); ok {
+			opened.ready = n.Ready()
+		}
+		h.readers = append(h.readers, opened)
+	}
+	return nil
+}
+
+// step reads one batch from the next reader that has one.
+func (h *sourceHead[T]) step(limit int) (n int, s status, err error) {
+	for range h.readers {
+		h.turn = (h.turn + 1) % len(h.readers)
+		r := &h.readers[h.turn]
+		n, err = r.reader.Read(h.values[:min(limit, len(h.values))])
+		if n > 0 {
+			h.ctx.figures.RecordsIn.Add(uint64(n))
+			if err := h.next.Push(h.values[:n], h.times[:n]); err != nil {
+				return n, working, err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return n, working, h.finish()
+		}
+		if err != nil {
+			return n, working, fmt.Errorf("read split %q: %w", r.split.ID, err)
+		}
+		if n > 0 {
+			return n, working, nil
+		}
+	}
+	return h.pause()
+}
+
+// pause is the state of a source that has nothing to read now.
+func (h *sourceHead[T]) pause() (int, status, error) {
+	switch {
+	case len(h.readers) > 0:
+		h.progress()
+		return 0, waiting, nil
+	case h.noMore && !h.ended:
+		h.ended = true
+		return 0, working, h.next.Watermark(MaxTime)
+	case h.noMore:
+		return 0, ended, h.next.End()
+	case !h.asked:
+		h.asked = true
+		h.request()
+	}
+	return 0, waiting, nil
+}
+
+// finish closes the current reader.
+func (h *sourceHead[T]) finish() error {
+	r := h.readers[h.turn]
+	if p, ok := r.reader.(progresser); ok {
+		_, total := p.Progress()
+		h.done += total
+	}
+	h.readers = append(h.readers[:h.turn], h.readers[h.turn+1:]...)
+	h.turn = 0
+	h.progress()
+	if err := r.reader.Close(); err != nil {
+		return fmt.Errorf("close split %q: %w", r.split.ID, err)
+	}
+	return nil
+}
+
+type progresser interface {
+	Progress() (done, total uint64)
+}
+
+// progress publishes how much of the splits that this subtask has had is read.
+func (h *sourceHead[T]) progress() {
+	done, total := h.done, h.done
+	for _, r := range h.readers {
+		if p, ok := r.reader.(progresser); ok {
+			d, t := p.Progress()
+			done, total = done+d, total+t
+		}
+	}
+	h.ctx.figures.ProgressDone.Store(done)
+	h.ctx.figures.ProgressTotal.Store(total)
+}
+
+func (h *sourceHead[T]) ready() []<-chan struct{} {
+	var channels []<-chan struct{}
+	for _, r := range h.readers {
+		if r.ready != nil {
+			channels = append(channels, r.ready)
+		}
+	}
+	return channels
+}
+
+func (h *sourceHead[T]) close() error {
+	var errs []error
+	for _, r := range h.readers {
+		errs = append(errs, r.reader.Close())
+	}
+	h.readers = nil
+	return errors.Join(errs...)
+}

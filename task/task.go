@@ -1,0 +1,313 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// task is one subtask: a chain, its head, and the loop that drives them. One
+// goroutine runs it; post and cancel may be called by others.
+type task struct {
+	ctx    *Context
+	cancel context.CancelFunc
+	seen   reading // by Host.Metrics
+	head   head
+	pace   pace
+	// due is when the next flush is, or never; flushed when sinks were last.
+	due, flushed time.Duration
+	timer        *time.Timer
+
+	mailbox struct {
+		sync.Mutex
+		letters []func() error
+	}
+	// letter is signalled when the mailbox is not empty.
+	letter chan struct{}
+}
+
+// never is a time that does not come.
+const never = time.Duration(math.MaxInt64)
+
+func newTask(ctx *Context, cancel context.CancelFunc) *task {
+	return &task{ctx: ctx, cancel: cancel, pace: newPace(), letter: make(chan struct{}, 1), due: never}
+}
+
+// post has the task's goroutine run f between two chunks.
+func (t *task) post(f func() error) {
+	t.mailbox.Lock()
+	t.mailbox.letters = append(t.mailbox.letters, f)
+	t.mailbox.Unlock()
+	select {
+	case t.letter <- struct{}{}:
+	default:
+	}
+}
+
+func (t *task) open() error {
+	select {
+	case <-t.letter:
+	default:
+		return nil
+	}
+	t.mailbox.Lock()
+	letters := t.mailbox.letters
+	t.mailbox.letters = nil
+	t.mailbox.Unlock()
+	for _, f := range letters {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runAfter builds the chain with start, says so with running, and drives it
+// until its end, an error or a cancellation. A panic of user code is an error
+// with its stack.
+func (t *task) runAfter(start func() error, running func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = newPanicError(p)
+		}
+		err = errors.Join(err, t.close())
+		if t.ctx.Done.Err() != nil && !isPanic(err) {
+			err = ErrCanceled
+		}
+		t.ctx.figures.enter(over, t.ctx.clock.now())
+		t.cancel()
+	}()
+	if err := start(); err != nil {
+		return err
+	}
+	running()
+	return t.loop()
+}
+
+// PanicError is a panic in user code.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error returns the panic's value; the stack is shown apart.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+func newPanicError(value any) *PanicError {
+	return &PanicError{Value: value, Stack: debug.Stack()}
+}
+
+func isPanic(err error) bool {
+	var p *PanicError
+	return errors.As(err, &p)
+}
+
+// close releases what the operators hold, also when one of them panics.
+func (t *task) close() (err error) {
+	for i := len(t.ctx.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, t.closeOne(t.ctx.closers[i]))
+	}
+	return err
+}
+
+func (t *task) closeOne(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = newPanicError(p)
+		}
+	}()
+	return f()
+}
+
+// loop alternates between chunks of work and everything that must not wait for
+// more than one of them: the mailbox, flushes, backpressure, cancellation.
+func (t *task) loop() error {
+	t.timer = time.NewTimer(time.Hour)
+	defer t.timer.Stop()
+	for {
+		if t.ctx.Done.Err() != nil {
+			return ErrCanceled
+		}
+		if err := t.open(); err != nil {
+			return err
+		}
+		if o := t.blocked(); o != nil {
+			if err := t.wait(backpressured, o.partition.Ready()); err != nil {
+				return err
+			}
+			continue
+		}
+		s, err := t.chunk()
+		if err != nil {
+			return err
+		}
+		if s == ended {
+			return t.drain()
+		}
+		if s == waiting {
+			if err := t.rest(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// drain waits until everything that was sent has left.
+func (t *task) drain() error {
+	t.ctx.figures.enter(backpressured, t.ctx.clock.now())
+	for _, o := range t.ctx.outlets {
+		if err := o.partition.Drain(t.ctx.Done.Done()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blocked returns an output that has no buffer for what a chunk may produce.
+func (t *task) blocked() *outlet {
+	for _, o := range t.ctx.outlets {
+		if !o.partition.Available() {
+			return o
+		}
+	}
+	return nil
+}
+
+// chunk does one chunk of work: a part of postponed results, or input.
+func (t *task) chunk() (status, error) {
+	before, waited := t.ctx.clock.now(), t.ctx.waited
+	n, s, err := t.advance()
+	now := t.ctx.clock.now()
+	t.pace.observe(n, now-before-(t.ctx.waited-waited))
+	if err != nil || s == ended {
+		return s, err
+	}
+	if s == working {
+		t.due = min(t.due, t.nextFlush())
+	}
+	return s, t.flushDue(now)
+}
+
+// nextFlush is when what a chunk may have left open must leave.
+func (t *task) nextFlush() time.Duration {
+	next := never
+	for _, o := range t.ctx.outlets {
+		if o.timeout >= 0 {
+			next = min(next, o.flushed+o.timeout)
+		}
+		next = min(next, o.idled+t.ctx.WatermarkInterval)
+	}
+	if len(t.ctx.flushers) > 0 {
+		next = min(next, t.flushed+t.ctx.FlushInterval)
+	}
+	return next
+}
+
+func (t *task) advance() (int, status, error) {
+	last := len(t.ctx.postponed) - 1
+	if last < 0 {
+		return t.head.step(t.pace.size)
+	}
+	// The operator that postponed last stands last in the chain: it must be done
+	// before an earlier one hands on more.
+	r := t.ctx.postponed[last]
+	t.ctx.postponed = t.ctx.postponed[:last]
+	done, err := r.resume()
+	if !done {
+		t.ctx.postponed = append(t.ctx.postponed, r)
+	}
+	return 0, working, err
+}
+
+// flushDue flushes what is due.
+func (t *task) flushDue(now time.Duration) error {
+	if now < t.due {
+		return nil
+	}
+	t.due = never
+	t.head.progress()
+	for _, o := range t.ctx.outlets {
+		t.due = min(t.due, o.flush(now))
+	}
+	if now-t.flushed < t.ctx.FlushInterval {
+		return nil
+	}
+	t.flushed = now
+	return t.flushSinks()
+}
+
+func (t *task) flushSinks() error {
+	for _, f := range t.ctx.flushers {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rest waits for input. Sinks write first what they have; buffers leave when
+// their timeout ends.
+func (t *task) rest() error {
+	if err := t.flushSinks(); err != nil {
+		return err
+	}
+	return t.wait(idle, t.head.ready()...)
+}
+
+// wait blocks until one of the channels, the mailbox or the next flush is due,
+// or the task is canceled.
+func (t *task) wait(a activity, channels ...<-chan struct{}) error {
+	t.ctx.figures.enter(a, t.ctx.clock.now())
+	var due <-chan time.Time
+	if t.due != never {
+		t.timer.Reset(t.due - t.ctx.clock.now())
+		due = t.timer.C
+	}
+	switch len(channels) {
+	case 0:
+		channels = []<-chan struct{}{nil}
+		fallthrough
+	case 1:
+		select {
+		case <-channels[0]:
+		case <-t.letter:
+			t.relight()
+		case <-due:
+		case <-t.ctx.Done.Done():
+		}
+	default:
+		t.waitMany(channels, due)
+	}
+	now := t.ctx.clock.now()
+	t.ctx.figures.enter(busy, now)
+	return t.flushDue(now)
+}
+
+// waitMany is wait for a source with several splits, of which any may become
+// ready.
+func (t *task) waitMany(channels []<-chan struct{}, due <-chan time.Time) {
+	cases := []reflect.SelectCase{
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(t.letter)},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(due)},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(t.ctx.Done.Done())},
+	}
+	for _, c := range channels {
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c)})
+	}
+	if chosen, _, _ := reflect.Select(cases); chosen == 0 {
+		t.relight()
+	}
+}
+
+// relight signals letter again, for open to find.
+func (t *task) relight() {
+	select {
+	case t.letter <- struct{}{}:
+	default:
+	}
+}
