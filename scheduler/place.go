@@ -14,27 +14,33 @@ import (
 type LoadBalance uint8
 
 const (
-	// PackSlots (NONE) uses as few TaskManagers as possible, so that more of a
-	// job's exchanges are local.
-	PackSlots LoadBalance = iota
+	// TakeSlots (NONE) takes slots in the order in which they were offered.
+	TakeSlots LoadBalance = iota
 	// SpreadSlots (SLOTS) loads all TaskManagers evenly.
 	SpreadSlots
+	// PackSlots (MIN_RESOURCES) uses as few TaskManagers as possible.
+	PackSlots
 )
 
 // String returns the configuration's name of the mode.
 func (l LoadBalance) String() string {
-	if l == SpreadSlots {
+	switch l {
+	case TakeSlots:
+		return "NONE"
+	case SpreadSlots:
 		return "SLOTS"
+	case PackSlots:
+		return "MIN_RESOURCES"
 	}
-	return "NONE"
+	return fmt.Sprintf("LoadBalance(%d)", uint8(l))
 }
 
 // capacity is what a TaskManager has.
 type capacity struct{ free, slots int }
 
 // choose returns, for each of n slots, the index of the capacity that it is
-// taken from; nil if there are fewer than n. Slots of the same TaskManager are
-// next to each other when packing, and take turns when spreading.
+// taken from; nil if there are fewer than n. The slots of a TaskManager are next
+// to each other, unless spreading lets TaskManagers take turns.
 func choose(n int, from []capacity, mode LoadBalance) []int {
 	free := 0
 	for _, c := range from {
@@ -43,10 +49,25 @@ func choose(n int, from []capacity, mode LoadBalance) []int {
 	if free < n {
 		return nil
 	}
-	if mode == SpreadSlots {
+	switch mode {
+	case SpreadSlots:
 		return spread(n, from)
+	case PackSlots:
+		return pack(n, from)
+	default:
+		return take(n, from)
 	}
-	return pack(n, from)
+}
+
+// take takes all slots of each TaskManager in turn.
+func take(n int, from []capacity) []int {
+	chosen := make([]int, 0, n)
+	for i, c := range from {
+		for range min(n-len(chosen), c.free) {
+			chosen = append(chosen, i)
+		}
+	}
+	return chosen
 }
 
 // pack takes what is left from the fullest TaskManager that has all of it, so

@@ -167,8 +167,10 @@ func (e *scriptEnv) run(line string) ([]string, error) {
 	switch c.verb {
 	case "config":
 		config := scheduler.DefaultConfig()
-		if c.pairs["mode"] == "SLOTS" {
-			config.LoadBalance = scheduler.SpreadSlots
+		for _, mode := range []scheduler.LoadBalance{scheduler.TakeSlots, scheduler.SpreadSlots, scheduler.PackSlots} {
+			if c.pairs["mode"] == mode.String() {
+				config.LoadBalance = mode
+			}
 		}
 		config.MaxFinishedJobs = c.number("max-finished", 0)
 		e.s = scheduler.New(config)

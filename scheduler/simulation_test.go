@@ -131,7 +131,7 @@ type simTask struct {
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	config := scheduler.DefaultConfig()
-	config.LoadBalance = scheduler.LoadBalance(rng.IntN(2))
+	config.LoadBalance = scheduler.LoadBalance(rng.IntN(3))
 	config.MaxFinishedJobs = rng.IntN(2) * 3
 	w := &world{seed: seed, rng: rng, now: time.Unix(1_000_000, 0), s: scheduler.New(config), check: newChecker()}
 	for i := range 1 + rng.IntN(4) {
