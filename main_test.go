@@ -1,12 +1,9 @@
-package weir
+package weir_test
 
 import (
-	"io"
 	"testing"
 
 	"github.com/weirstream/weir/internal/leaktest"
 )
-
-var errEOF = io.EOF
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
