@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -297,7 +298,7 @@ func (s *session) runPlan(m *tmv1.RunPlan) {
 		}
 		s.stopPlan(&tmv1.StopPlan{PlanId: id})
 		put(sessionCtx, s.out.urgent, &tmv1.ConnectRequest{Message: &tmv1.ConnectRequest_PlanDone{PlanDone: &tmv1.PlanDone{
-			PlanId: id, Plan: result.plan, Error: result.err,
+			PlanId: id, Plan: result.plan, Error: strings.ToValidUTF8(result.err, "\uFFFD"),
 			Stdout: result.stdout, Stderr: result.stderr, ExitCode: int32(result.exitCode),
 		}}})
 		return nil

@@ -57,7 +57,8 @@ func newSupervisor(welcome *workerv1.Welcome, version string) *supervisor {
 // newSupervisorServer returns a server whose Stop waits for the session's end.
 func newSupervisorServer(v *supervisor) *grpc.Server {
 	server := grpc.NewServer(
-		grpc.MaxRecvMsgSize(launch.MaxMessageSize),
+		// What is passed on is wrapped, and must not become too large by that.
+		grpc.MaxRecvMsgSize(launch.MaxMessageSize-64<<10),
 		grpc.MaxSendMsgSize(launch.MaxMessageSize),
 		grpc.WaitForHandlers(true),
 	)

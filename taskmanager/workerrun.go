@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,13 +32,14 @@ func (r *workerRun) execute(launcher Launcher, startTimeout time.Duration) *tmv1
 	exited := &tmv1.WorkerExited{JobId: r.request.attempt.job[:], Attempt: uint32(r.request.attempt.number), ExitCode: -1}
 	process, err := launcher.launch(r.ctx, r.request)
 	if err != nil {
-		exited.Error = fmt.Sprintf("the worker could not be started: %v", orCause(r.ctx, err))
+		exited.Error = strings.ToValidUTF8(fmt.Sprintf("the worker could not be started: %v", orCause(r.ctx, err)), "\uFFFD")
 		return exited
 	}
 	exit := r.supervise(process, startTimeout)
 	exited.ExitCode = int32(exit.code)
 	exited.Signal = exit.signal
-	exited.Error = r.explain(exit)
+	// A message with other bytes could not be sent.
+	exited.Error = strings.ToValidUTF8(r.explain(exit), "\uFFFD")
 	exited.StderrTail = exit.stderrTail
 	exited.LogFile = exit.logFile
 	return exited
