@@ -105,11 +105,25 @@ func (t *Table[K, A]) preserve(page int) {
 			continue
 		}
 		if was == nil {
-			was = occupied(make([]Slot[K, A], 0, pageSlots), pageOf(t.slots, page), t.clone)
+			was = t.copyPage(page)
 		}
 		s.copies[page] = was
 	}
 	t.epochs[page] = t.epoch
+}
+
+// copyPage returns the page as it is. Free slots are copied with it, which is
+// faster than to leave them out, and the memory need not be zeroed before.
+func (t *Table[K, A]) copyPage(page int) []Slot[K, A] {
+	was := append([]Slot[K, A](nil), pageOf(t.slots, page)...)
+	if t.clone != nil {
+		for i := range was {
+			if s := &was[i]; s.tag != 0 {
+				s.Acc = t.clone(&s.Acc)
+			}
+		}
+	}
+	return was
 }
 
 // detach leaves the present array to the snapshots that read it; the table gets
@@ -147,22 +161,42 @@ func (s *Snapshot[K, A]) Next() ([]Slot[K, A], bool) {
 	}
 }
 
-// nextPage returns the occupied slots of the next page, and false at the end. A
-// page that was not copied out is unchanged, and stays so while mu is held.
+// nextPage returns the occupied slots of the next page, and false at the end.
 func (s *Snapshot[K, A]) nextPage() ([]Slot[K, A], bool) {
+	was, more := s.take()
+	for i := range was {
+		if was[i].tag != 0 {
+			s.buf = append(s.buf, was[i])
+		}
+	}
+	return s.buf, more
+}
+
+// take returns the copy of the next page, if there is one. A page that was not
+// copied is unchanged, and stays so while mu is held: take puts it into buf.
+func (s *Snapshot[K, A]) take() (was []Slot[K, A], more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.buf = s.buf[:0]
 	if s.next == len(s.copies) {
 		return nil, false
 	}
 	page := s.next
 	s.next++
-	if was := s.copies[page]; was != nil {
+	if was = s.copies[page]; was != nil {
 		s.copies[page] = nil
 		return was, true
 	}
-	s.buf = occupied(s.buf[:0], pageOf(s.array, page), s.clone)
-	return s.buf, true
+	for _, slot := range pageOf(s.array, page) {
+		if slot.tag == 0 {
+			continue
+		}
+		if s.clone != nil {
+			slot.Acc = s.clone(&slot.Acc)
+		}
+		s.buf = append(s.buf, slot)
+	}
+	return nil, true
 }
 
 // Close ends the snapshot; the table stops copying pages for it. It may be called
@@ -178,19 +212,4 @@ func (s *Snapshot[K, A]) Close() {
 
 func pageOf[K comparable, A any](slots []Slot[K, A], page int) []Slot[K, A] {
 	return slots[page*pageSlots : (page+1)*pageSlots]
-}
-
-// occupied appends the occupied slots to dst, their accumulators cloned.
-func occupied[K comparable, A any](dst, page []Slot[K, A], clone func(*A) A) []Slot[K, A] {
-	for i := range page {
-		if page[i].tag == 0 {
-			continue
-		}
-		dst = append(dst, page[i])
-		if clone != nil {
-			a := &dst[len(dst)-1].Acc
-			*a = clone(a)
-		}
-	}
-	return dst
 }
