@@ -2,7 +2,6 @@ package weir
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,11 +13,8 @@ import (
 	"strings"
 	"syscall"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/weirstream/weir/internal/dataflow"
 	"github.com/weirstream/weir/internal/launch"
-	planv1 "github.com/weirstream/weir/proto/gen/weir/plan/v1"
 	"github.com/weirstream/weir/worker"
 )
 
@@ -71,9 +67,9 @@ func planMain(name string, build func(env *Env)) error {
 	defer out.Close()
 	leaveLaunchMode()
 	graph := buildGraph(name, build, os.Args[1:], input)
-	encoded, err := proto.Marshal(dataflow.ToProto(graph.Layout().Plan))
+	encoded, err := dataflow.EncodePlan(graph.Layout().Plan)
 	if err != nil {
-		return fmt.Errorf("encode the plan: %w", err)
+		return err
 	}
 	if len(encoded) > launch.MaxPlanSize {
 		return fmt.Errorf("the plan has %d bytes: at most %d are allowed", len(encoded), launch.MaxPlanSize)
@@ -108,27 +104,23 @@ func workerMain(name string, build func(env *Env)) error {
 
 // readInput reads what the graph is built with. A program that was started
 // without any gets the empty one.
-func readInput() (*planv1.BuildInput, error) {
-	input := &planv1.BuildInput{}
+func readInput() (dataflow.BuildInput, error) {
 	if os.Getenv(launch.InputFile) == "" {
-		return input, nil
+		return dataflow.BuildInput{}, nil
 	}
 	f, err := inherited(launch.InputFile, "input")
 	if err != nil {
-		return nil, err
+		return dataflow.BuildInput{}, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, launch.MaxInputSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the input of the build: %w", err)
+		return dataflow.BuildInput{}, fmt.Errorf("read the input of the build: %w", err)
 	}
 	if len(data) > launch.MaxInputSize {
-		return nil, fmt.Errorf("the input of the build has more than %d bytes", launch.MaxInputSize)
+		return dataflow.BuildInput{}, fmt.Errorf("the input of the build has more than %d bytes", launch.MaxInputSize)
 	}
-	if err := proto.Unmarshal(data, input); err != nil {
-		return nil, fmt.Errorf("decode the input of the build: %w", err)
-	}
-	return input, nil
+	return dataflow.DecodeBuildInput(data)
 }
 
 // inherited opens the file descriptor that an environment variable names, and
@@ -154,15 +146,15 @@ func leaveLaunchMode() {
 }
 
 // buildGraph runs the user's build function.
-func buildGraph(name string, build func(*Env), args []string, input *planv1.BuildInput) *dataflow.Graph {
+func buildGraph(name string, build func(*Env), args []string, input dataflow.BuildInput) *dataflow.Graph {
 	graph := dataflow.NewGraph(name)
 	if name == "" {
 		graph.Mistake(dataflow.Caller(), "the job's name is empty")
 	}
-	if chain, ok := input.GetConfiguration()[chainingKey]; ok && chain == "false" {
+	if chain, ok := input.Configuration[chainingKey]; ok && chain == "false" {
 		graph.NoChaining = true
 	}
-	build(&Env{graph: graph, args: args, recorded: input.GetRecorded()})
+	build(&Env{graph: graph, args: args, recorded: input.Recorded})
 	return graph
 }
 
@@ -182,6 +174,3 @@ func engineVersion() string {
 	}
 	return "unknown"
 }
-
-// errEnded tells a job that failed from one that was stopped.
-var errEnded = errors.New("the job did not finish")

@@ -202,3 +202,26 @@ func TestExactAnswers(t *testing.T) {
 		})
 	}
 }
+
+// TestExactAnswersEmbedded is TestExactAnswers through everything that a program
+// started by hand uses: JobManager, TaskManager and worker in one process.
+func TestExactAnswersEmbedded(t *testing.T) {
+	path := realData(t, "nyc-departures-2013.csv.gz")
+	want := readAnswers(t, realData(t, "expected/nyc_tumbling_1h_origin.csv.gz"))
+	for _, parallelism := range []string{"1", "2", "4"} {
+		for _, timeout := range []string{"0 ms", "100 ms", "-1"} {
+			pre := fmt.Sprint(timeout != "100 ms")
+			t.Run(fmt.Sprintf("parallelism=%s/timeout=%s/preaggregation=%s", parallelism, timeout, pre), func(t *testing.T) {
+				sink := &collect[hourOfAirport]{}
+				err := weir.Run(t.Context(), "departures", departuresByHour(path, sink),
+					weir.Setting("parallelism.default", parallelism),
+					weir.Setting("execution.buffer-timeout.interval", timeout),
+					weir.Setting("pipeline.pre-aggregation.enabled", pre))
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkRows(t, sink.rows, want)
+			})
+		}
+	}
+}

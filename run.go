@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/weirstream/weir/internal/dataflow"
 	"github.com/weirstream/weir/internal/embedded"
-	planv1 "github.com/weirstream/weir/proto/gen/weir/plan/v1"
 )
 
 // Run runs a job in this process, with the same engine as a cluster, and
@@ -22,7 +22,7 @@ func Run(ctx context.Context, name string, build func(env *Env), options ...RunO
 	for _, o := range options {
 		o(&r)
 	}
-	input := &planv1.BuildInput{Configuration: r.settings}
+	input := dataflow.BuildInput{Configuration: r.settings}
 	return embedded.Run(ctx, embedded.Job{
 		Graph: buildGraph(name, build, r.args, input), FileName: filepath.Base(os.Args[0]), Arguments: r.args,
 		Settings: r.settings, EngineVersion: engineVersion(), Log: r.log, Warn: r.warn,
