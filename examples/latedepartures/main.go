@@ -34,7 +34,7 @@ func build(env *weir.Env) {
 	flights.
 		KeyBy(Flight.Airport).
 		Window(weir.Tumbling(time.Hour)).
-		Aggregate(meanDelay{}).
+		Aggregate(meanDelay{}).ID("mean delay").
 		Filter(options.wanted).
 		To("stdout", stdout.JSON[HourlyDelay]())
 }
