@@ -143,8 +143,8 @@ func (m *model[K]) read(t *rapid.T, i, parts int) {
 	for ; parts > 0; parts-- {
 		slots, ok := s.s.Next()
 		if !ok {
-			if s.s.Len() != len(s.got) {
-				t.Fatalf("the snapshot said %d keys and had %d", s.s.Len(), len(s.got))
+			if s.s.Len() != len(s.got) || !s.s.Complete() {
+				t.Fatalf("the snapshot said %d keys and had %d, complete: %v", s.s.Len(), len(s.got), s.s.Complete())
 			}
 			equal(t, "snapshot", s.got, s.want)
 			m.snaps = slices.Delete(m.snaps, i, i+1)

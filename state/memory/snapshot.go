@@ -37,6 +37,7 @@ type Snapshot[K comparable, A any] struct {
 	array  []Slot[K, A]   // the table's array when the snapshot was taken
 	copies [][]Slot[K, A] // per page: how it was, if the table has changed it
 	next   int            // the first page that was not read
+	whole  bool           // every page was read
 }
 
 // CloneWith sets how an accumulator is copied for a snapshot. It is needed when
@@ -58,7 +59,7 @@ func (t *Table[K, A]) Snapshot() *Snapshot[K, A] {
 	t.epoch++
 	s := &Snapshot[K, A]{
 		epoch: t.epoch, clone: t.clone, len: t.n, mu: &t.mu,
-		array: t.slots, copies: make([][]Slot[K, A], pages),
+		array: t.slots, copies: make([][]Slot[K, A], pages), whole: pages == 0,
 	}
 	if pages > 0 {
 		t.running = append(t.running, s)
@@ -145,9 +146,17 @@ func (t *Table[K, A]) detach(shared bool) {
 // Len returns the number of keys in the snapshot.
 func (s *Snapshot[K, A]) Len() int { return s.len }
 
+// Complete reports whether Next has returned everything; false after Next said
+// that there is no more means that the snapshot was closed before.
+func (s *Snapshot[K, A]) Complete() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.whole
+}
+
 // Next returns the next keys with their accumulators, some at a time, and false
-// when there are no more, which ends the snapshot. The slots are good until the
-// following call and not to be changed.
+// when there are no more, which ends the snapshot, or when it was closed. The
+// slots are good until the following call and not to be changed.
 func (s *Snapshot[K, A]) Next() ([]Slot[K, A], bool) {
 	for {
 		slots, more := s.nextPage()
@@ -183,6 +192,7 @@ func (s *Snapshot[K, A]) take() (was []Slot[K, A], more bool) {
 	}
 	page := s.next
 	s.next++
+	s.whole = s.next == len(s.copies)
 	if was = s.copies[page]; was != nil {
 		s.copies[page] = nil
 		return was, true
@@ -200,13 +210,13 @@ func (s *Snapshot[K, A]) take() (was []Slot[K, A], more bool) {
 }
 
 // Close ends the snapshot; the table stops copying pages for it. It may be called
-// more than once.
+// more than once, and by any goroutine, also while another is in Next.
 func (s *Snapshot[K, A]) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = len(s.copies)
 	clear(s.copies)
-	s.array, s.buf = nil, nil
+	s.array = nil
 	s.done.Store(true)
 }
 

@@ -207,6 +207,46 @@ func TestSnapshotByAnotherGoroutine(t *testing.T) {
 	}
 }
 
+// TestSnapshotClosed closes snapshots while another goroutine reads them: what it
+// read is not taken for the whole.
+func TestSnapshotClosed(t *testing.T) {
+	b := newBatch[uint64](t)
+	keys := make([]uint64, 512)
+	for i := range keys {
+		keys[i] = uint64(i)
+	}
+	b.add(keys)
+	group := goroutine.New(t.Context())
+	for range 100 {
+		snap, begun := b.t.Snapshot(), make(chan struct{})
+		group.Go(func(context.Context) error {
+			close(begun)
+			n := 0
+			for slots, ok := snap.Next(); ok; slots, ok = snap.Next() {
+				n += len(slots)
+			}
+			if snap.Complete() != (n == snap.Len()) {
+				return fmt.Errorf("%d of %d keys read, complete: %v", n, snap.Len(), snap.Complete())
+			}
+			return nil
+		})
+		<-begun
+		b.add(keys)
+		snap.Close()
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	snap := b.t.Snapshot()
+	snap.Close()
+	if _, ok := snap.Next(); ok || snap.Complete() {
+		t.Error("a closed snapshot is read on, or complete")
+	}
+	if err := group.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func checkCounts(snap *memory.Snapshot[uint64, sum]) error {
 	defer snap.Close()
 	keys, count := 0, int64(0)
