@@ -26,9 +26,13 @@ type job struct {
 
 	graph   *dataflow.JobGraph
 	options JobOptions
-	// slots is how many it needs, and buffers how many network buffers the most
-	// demanding of them needs.
-	slots, buffers int
+	// slots is how many it needs, demand what the most demanding of them needs,
+	// and buffers how many network buffers that are.
+	slots   int
+	demand  memory.Demand
+	buffers int
+	// fitted says that there was a TaskManager with enough of them.
+	fitted bool
 	// base is the index of the first slot of each vertex's sharing group.
 	base []int
 
@@ -151,9 +155,9 @@ func (s *Scheduler) planned(e JobPlanned) {
 	j.name = e.Name
 	j.graph, j.options = e.Graph, e.Options
 	j.base, j.slots = slotLayout(e.Graph)
-	demand := largestDemand(e.Graph, j.base, e.Options.Buffers)
-	j.buffers = demand.Min()
-	if err := s.checkBuffers(j, demand); err != nil {
+	j.demand = largestDemand(e.Graph, j.base, e.Options.Buffers)
+	j.buffers = j.demand.Min()
+	if err := s.checkBuffers(j); err != nil {
 		s.reject(j, err.Error())
 		return
 	}
@@ -209,42 +213,36 @@ func slotLayout(g *dataflow.JobGraph) (base []int, slots int) {
 // buffers. The first slot of a group has a subtask of each of its vertices, so
 // no other slot of the group needs more.
 func largestDemand(g *dataflow.JobGraph, base []int, settings memory.Settings) memory.Demand {
-	m := memory.Job{Name: g.Plan.JobName}
+	network := g.Network()
 	first := map[int][]memory.Subtask{}
 	for v := range g.Plan.Vertices {
-		m.Vertices = append(m.Vertices, memory.Vertex{Name: g.Plan.Vertices[v].Name, Parallelism: g.Parallelism[v]})
 		first[base[v]] = append(first[base[v]], memory.Subtask{Vertex: v, Index: 0})
-	}
-	for x := range g.Plan.Exchanges {
-		e := &g.Plan.Exchanges[x]
-		pattern := memory.AllToAll
-		if g.Pointwise(x) {
-			pattern = memory.Pointwise
-		}
-		m.Exchanges = append(m.Exchanges, memory.Exchange{Producer: e.From, Consumer: e.To, Pattern: pattern})
 	}
 	var largest memory.Demand
 	for _, slot := range slices.Sorted(maps.Keys(first)) {
-		if d := m.DemandOf(slot, first[slot], settings); d.Min() > largest.Min() {
+		if d := network.DemandOf(slot, first[slot], settings); d.Min() > largest.Min() {
 			largest = d
 		}
 	}
 	return largest
 }
 
-// checkBuffers refuses a job if there are TaskManagers for it and none has
-// enough network buffers in a slot (J7). Without any the job may wait for them.
-func (s *Scheduler) checkBuffers(j *job, demand memory.Demand) error {
+// checkBuffers refuses a job if there are TaskManagers for it and none has, or
+// ever had, enough network buffers in a slot (J7). Without any TaskManager the
+// job may wait for them.
+func (s *Scheduler) checkBuffers(j *job) error {
 	var best *taskManager
 	for _, tm := range s.taskManagers {
 		if j.runsOn(tm) && (best == nil || tm.buffers() > best.buffers()) {
 			best = tm
 		}
 	}
-	if best == nil {
+	if best == nil || j.fitted {
 		return nil
 	}
-	return demand.Check(best.buffers())
+	err := j.demand.Check(best.buffers())
+	j.fitted = err == nil
+	return err
 }
 
 func (s *Scheduler) cancel(e CancelRequested) {

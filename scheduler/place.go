@@ -136,6 +136,10 @@ func (j *job) runsOn(tm *taskManager) bool {
 // waits for. A buffer of one worker must fit into one of the others, so all
 // slots of a job are on TaskManagers with the same segment size.
 func (s *Scheduler) place(j *job) {
+	if err := s.checkBuffers(j); err != nil {
+		s.reject(j, err.Error())
+		return
+	}
 	bySize := map[memory.Size][]*taskManager{}
 	free := map[memory.Size]int{}
 	for _, tm := range s.taskManagers {
