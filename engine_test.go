@@ -46,7 +46,7 @@ type splitQueue struct {
 func defaultSettings() task.Settings {
 	return task.Settings{
 		BufferTimeout: 100 * time.Millisecond, WatermarkInterval: 200 * time.Millisecond, PreAggregation: true,
-		Network: memory.Settings{SegmentSize: 32 * memory.KiB, BuffersPerChannel: 2, FloatingPerGate: 8},
+		Network: memory.Settings{SegmentSize: 32 * memory.KiB, BuffersPerChannel: 2, FloatingPerGate: 32},
 	}
 }
 

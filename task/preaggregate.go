@@ -176,9 +176,9 @@ func (p *preAggregator[K, T, A, O]) add(t *memory.Table[K, counted[A]], keys []K
 			p.agg.Init(&t.At(i).acc)
 		}
 	}
-	adder := p.agg.Adder
+	adder, slots := p.agg.Adder, t.Slots()
 	for i := range values {
-		c := t.At(index[i])
+		c := &slots[index[i]].Acc
 		adder.Add(&c.acc, values[i])
 		c.count++
 	}

@@ -34,8 +34,9 @@ func (r *runningReceiver[K, T, A, O]) Push(values []T, times []int64) error {
 	index, out := r.index[:len(values)], r.out[:len(values)]
 	r.table.Reserve(len(keys))
 	find(r.table, keys, hashes, index, r.agg.Init)
+	slots := r.table.Slots()
 	for i := range values {
-		acc := r.table.At(index[i])
+		acc := &slots[index[i]].Acc
 		r.agg.Adder.Add(acc, values[i])
 		out[i] = r.agg.Result(keys[i], 0, 0, acc)
 	}

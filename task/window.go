@@ -88,9 +88,9 @@ func (r *tumblingReceiver[K, T, A, O]) add(t *memory.Table[K, A], keys []K, hash
 	index := r.index[:len(values)]
 	t.Reserve(len(keys))
 	find(t, keys, hashes, index, r.agg.Init)
-	adder := r.agg.Adder
+	adder, slots := r.agg.Adder, t.Slots()
 	for i := range values {
-		adder.Add(t.At(index[i]), values[i])
+		adder.Add(&slots[index[i]].Acc, values[i])
 	}
 }
 
@@ -137,8 +137,9 @@ func (r *tumblingReceiver[K, T, A, O]) merge(t *memory.Table[K, A], keys []K, ha
 	index := r.index[:len(partials)]
 	t.Reserve(len(keys))
 	find(t, keys, hashes, index, r.agg.Init)
+	slots := t.Slots()
 	for i := range partials {
-		r.agg.Merge(t.At(index[i]), &partials[i].Acc)
+		r.agg.Merge(&slots[index[i]].Acc, &partials[i].Acc)
 	}
 }
 

@@ -59,7 +59,7 @@ func TestDefaults(t *testing.T) {
 		"slots":         config.NumberOfTaskSlots.Get(c) == 1,
 		"heartbeat":     config.HeartbeatInterval.Get(c) == 10*time.Second && config.HeartbeatTimeout.Get(c) == 50*time.Second,
 		"slot timeout":  config.SlotRequestTimeout.Get(c) == 5*time.Minute,
-		"buffers":       config.NetworkSettings(c) == memory.Settings{SegmentSize: 32 * memory.KiB, BuffersPerChannel: 2, FloatingPerGate: 8},
+		"buffers":       config.NetworkSettings(c) == memory.Settings{SegmentSize: 32 * memory.KiB, BuffersPerChannel: 2, FloatingPerGate: 32},
 		"buffertimeout": config.BufferTimeout(c) == 100*time.Millisecond,
 		"parallelism":   config.DefaultParallelism.Get(c) == 1,
 		"temp":          slices.Equal(config.TempDirectories(c), []string{os.TempDir()}),

@@ -18,8 +18,8 @@ var BuffersPerChannel = networkArea.define("taskmanager.network.memory.buffers-p
 
 // FloatingBuffersPerGate is the number of buffers that the channels of a gate
 // share.
-var FloatingBuffersPerGate = networkArea.define("taskmanager.network.memory.floating-buffers-per-gate", integer(1, 65_536), 8, JobManager|TaskManager,
-	"The buffers that the channels of one gate or partition share; the busiest get them. It must be the same in the whole cluster.")
+var FloatingBuffersPerGate = networkArea.define("taskmanager.network.memory.floating-buffers-per-gate", integer(1, 65_536), 32, JobManager|TaskManager,
+	"The buffers that the channels of one gate or partition share; the busiest get them. It must be the same in the whole cluster. (Flink has 8; a busy channel that crosses the network is a tenth faster with 32.)")
 
 // NetworkSettings returns what the demand for network buffers is computed
 // from.
