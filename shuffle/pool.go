@@ -112,18 +112,22 @@ func (p *Pool) popLocked() *Buffer {
 }
 
 func (p *Pool) recycle(b *Buffer) {
+	note := p.recycled(b)
+	note.send()
+}
+
+// recycled takes a buffer home and says what credit is to be announced.
+func (p *Pool) recycled(b *Buffer) creditNote {
 	p.mu.Lock()
+	defer p.mu.Unlock() // deferred, since homeLocked may panic
 	p.homeLocked(b)
 	if g := p.mu.gate; g != nil {
-		note := g.recycledLocked(int(b.channel))
-		p.mu.Unlock()
-		note.send()
-		return
+		return g.recycledLocked(int(b.channel))
 	}
 	if p.mu.waiting {
 		p.signalLocked()
 	}
-	p.mu.Unlock()
+	return creditNote{}
 }
 
 // recycleAll is recycle for several buffers at once.
