@@ -18,7 +18,7 @@ import (
 // The parallelism is the number of CPUs unless the job or an option says
 // otherwise, and there are as many slots as the job needs.
 func Run(ctx context.Context, name string, build func(env *Env), options ...RunOption) error {
-	r := runOptions{settings: map[string]string{}, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}
+	r := runOptions{settings: map[string]string{}, log: slog.New(slog.DiscardHandler)}
 	for _, o := range options {
 		o(&r)
 	}
@@ -55,8 +55,8 @@ func Setting(key, value string) RunOption {
 	return func(r *runOptions) { r.settings[key] = value }
 }
 
-// Logger sends what the engine logs to l; without it, only errors are written,
-// to standard error.
+// Logger sends what the engine logs to l; without it, nothing is logged, since
+// Run returns what went wrong.
 func Logger(l *slog.Logger) RunOption { return func(r *runOptions) { r.log = l } }
 
 // WithoutWarnings keeps Run from writing what it warns of to standard error.
