@@ -51,6 +51,8 @@ func Main(name string, build func(env *Env)) {
 func embeddedMain(name string, build func(env *Env)) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// User code may not stop when it is asked to: a second signal ends the process.
+	context.AfterFunc(ctx, stop)
 	return Run(ctx, name, build, Args(os.Args[1:]...))
 }
 
