@@ -98,6 +98,9 @@ func newCluster(t *testing.T, settings map[string]string, options ...func(*jobma
 		if err := c.stop(); err != nil {
 			t.Errorf("the JobManager ended with: %v", err)
 		}
+		if t.Failed() {
+			t.Log(c.log.String())
+		}
 		if text := c.log.String(); strings.Contains(text, "panic") {
 			t.Errorf("something panicked:\n%s", text)
 		}

@@ -256,6 +256,6 @@ func (m *JobManager) SubmitPlan(p PlannedJob) (id ids.JobID, warnings []string, 
 	}
 	j := newJob(submission{fileName: p.FileName, arguments: p.Arguments}, func(error) {})
 	m.core.submitted(j)
-	_, found, err := m.service.start(j, &planned{message: message, plan: plan}, settings, "")
-	return j.id, append(warnings, found...), err
+	started, err := m.service.start(j, &planned{message: message, plan: plan}, settings, "")
+	return j.id, append(warnings, started.warnings...), err
 }

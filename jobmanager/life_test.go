@@ -16,7 +16,7 @@ import (
 // TestLifeOfAJob follows one job over two TaskManagers from its submission to
 // its end, and checks every message that they get.
 func TestLifeOfAJob(t *testing.T) {
-	settings := map[string]string{"pipeline.auto-watermark-interval": "50 ms", "task.cancellation.timeout": "1 min"}
+	settings := map[string]string{"pipeline.auto-watermark-interval": "50 ms", "task.cancellation.timeout": "1 min", "taskmanager.network.memory.floating-buffers-per-gate": "16"}
 	inCluster(t, settings, func(t *testing.T, c *cluster) {
 		tm1, tm2 := c.taskManager("tm-1", 1), c.taskManager("tm-2", 1)
 		answer := c.start(context.Background(), submission{
@@ -91,7 +91,7 @@ func checkStarts(t *testing.T, start1, start2 *tmv1.StartWorker) {
 			"task.cancellation.timeout":                            "1 min",
 			"taskmanager.memory.segment-size":                      "32 kb",
 			"taskmanager.network.memory.buffers-per-channel":       "2",
-			"taskmanager.network.memory.floating-buffers-per-gate": "8",
+			"taskmanager.network.memory.floating-buffers-per-gate": "16",
 		}
 		if !maps.Equal(s.GetConfiguration(), want) {
 			t.Errorf("configuration %v", s.GetConfiguration())

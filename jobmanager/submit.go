@@ -62,7 +62,7 @@ func (s *service) submit(ctx context.Context, stream submitStream) error {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	settings, warnings, err := withClient(s.config, start.GetConfiguration())
-	if err := errors.Join(warn(stream, warnings), invalid(err)); err != nil {
+	if err := firstError(warn(stream, warnings), invalid(err)); err != nil {
 		return err
 	}
 	if s.artefacts != nil {
@@ -123,6 +123,17 @@ func invalid(err error) error {
 		return nil
 	}
 	return status.Error(codes.InvalidArgument, text(err.Error()))
+}
+
+// firstError returns the first error that is one. Unlike errors.Join it leaves
+// a status as it is, whose text is for users.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // takeArtefact asks for the executable unless it is stored, and holds it.
@@ -233,41 +244,48 @@ func (s *service) refused(j *job, err error) error {
 
 // accept starts a job that is planned.
 func (s *service) accept(stream submitStream, j *job, plan *planned, settings *config.Config, platform string) error {
-	name, warnings, err := s.start(j, plan, settings, platform)
-	if err := errors.Join(warn(stream, warnings), err); err != nil {
+	started, err := s.start(j, plan, settings, platform)
+	if started.waits != "" {
+		started.warnings = append(started.warnings, "the job waits for slots: it "+started.waits)
+	}
+	if err := firstError(warn(stream, started.warnings), err); err != nil {
 		return err
 	}
 	return stream.Send(&clientv1.SubmitJobResponse{Message: &clientv1.SubmitJobResponse_Accepted_{Accepted: &clientv1.SubmitJobResponse_Accepted{
-		JobId: j.id.String(), JobName: name,
+		JobId: j.id.String(), JobName: started.name,
 	}}})
 }
 
-// start hands a job that is planned to the scheduler. The warnings are complete
-// also when there is an error, which is a status.
-func (s *service) start(j *job, plan *planned, settings *config.Config, platform string) (name string, warnings []string, err error) {
+// started is what is known of a job once the scheduler has it.
+type started struct {
+	name string
+	// warnings are complete also when the job could not be started.
+	warnings []string
+	// waits is what the job lacks, if it waits for slots.
+	waits string
+}
+
+// start hands a job that is planned to the scheduler. The error is a status.
+func (s *service) start(j *job, plan *planned, settings *config.Config, platform string) (r started, err error) {
 	settings, found, err := withCode(settings, plan.plan.Settings)
-	warnings = append(warnings, plan.plan.Warnings...)
-	warnings = append(warnings, found...)
+	r.warnings = append(append(r.warnings, plan.plan.Warnings...), found...)
 	if err != nil {
-		return "", warnings, s.refused(j, invalid(err))
+		return r, s.refused(j, invalid(err))
 	}
 	parallelism := config.DefaultParallelism.Get(settings)
 	graph, err := plan.plan.Resolve(parallelism)
 	if err != nil {
-		return "", warnings, s.refused(j, invalid(err))
+		return r, s.refused(j, invalid(err))
 	}
-	name = plan.plan.JobName
+	r.name = plan.plan.JobName
 	if config.PipelineName.IsSet(settings) {
-		name = config.PipelineName.Get(settings)
+		r.name = config.PipelineName.Get(settings)
 	}
-	waits, err := s.core.planned(plannedJob{
+	r.waits, err = s.core.planned(plannedJob{
 		job: j, message: plan.message, defaultParallelism: parallelism, configuration: forWorkers(s.config, settings),
-		event: scheduler.JobPlanned{Job: j.id, Name: name, Graph: graph, Options: s.jobOptions(settings, platform)},
+		event: scheduler.JobPlanned{Job: j.id, Name: r.name, Graph: graph, Options: s.jobOptions(settings, platform)},
 	})
-	if waits != "" {
-		warnings = append(warnings, "the job waits for slots: it "+waits)
-	}
-	return name, warnings, err
+	return r, err
 }
 
 func (s *service) jobOptions(settings *config.Config, platform string) scheduler.JobOptions {
