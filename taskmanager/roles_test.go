@@ -23,10 +23,12 @@ import (
 	"github.com/weirstream/weir/internal/launch"
 	planv1 "github.com/weirstream/weir/proto/gen/weir/plan/v1"
 	workerv1 "github.com/weirstream/weir/proto/gen/weir/worker/v1"
+	"github.com/weirstream/weir/worker"
 )
 
-// graph returns the plan of a job with one map of the given name.
-func graph(name string) *planv1.Plan {
+// dataflowGraph is the graph of a job with one map of the given name. It has no
+// code that could run.
+func dataflowGraph(name string) *dataflow.Graph {
 	g := dataflow.NewGraph("a test's job")
 	source := g.Add(&dataflow.Node{Kind: "source", Name: "numbers", OutputType: "int", Position: "job/main.go:7", Source: true, Bounded: true})
 	mapped := g.Add(&dataflow.Node{
@@ -37,8 +39,11 @@ func graph(name string) *planv1.Plan {
 		Kind: "sink", Name: "nowhere", Position: "job/main.go:9",
 		Input: &dataflow.Input{From: mapped, Partitioning: dataflow.Rebalance, RecordType: "int"},
 	})
-	return dataflow.ToProto(g.Layout().Plan)
+	return g
 }
+
+// graph returns its plan.
+func graph(name string) *planv1.Plan { return dataflow.ToProto(dataflowGraph(name).Layout().Plan) }
 
 // jobRoles are the ways in which the test binary behaves when it is started as
 // a job: the first argument names one. They return the exit code.
@@ -69,10 +74,10 @@ var jobRoles = map[string]func(arguments []string) int{
 	"silent":   func([]string) int { return work(nil, launch.Protocol, obey) },
 	"spin":     func([]string) int { return work(graph("m"), launch.Protocol, spin) },
 	"exit": func(a []string) int {
-		return work(graph("m"), launch.Protocol, func(worker) int { return mustAtoi(a[0]) })
+		return work(graph("m"), launch.Protocol, func(playedWorker) int { return mustAtoi(a[0]) })
 	},
 	"crash": func([]string) int {
-		return work(graph("m"), launch.Protocol, func(worker) int { panic("in user code") })
+		return work(graph("m"), launch.Protocol, func(playedWorker) int { panic("in user code") })
 	},
 	"linger":     func([]string) int { return work(graph("m"), launch.Protocol, linger) },
 	"print":      func(a []string) int { return work(graph("m"), launch.Protocol, printing(mustAtoi(a[0]))) },
@@ -81,6 +86,7 @@ var jobRoles = map[string]func(arguments []string) int{
 	"leave":      func([]string) int { return work(graph("m"), launch.Protocol, leaveOrphan) },
 	"orphan":     func([]string) int { select {} },
 	"environ":    func([]string) int { return work(graph("m"), launch.Protocol, printSurroundings) },
+	"serve":      func([]string) int { return serveSession() },
 	"kill -9 me": func([]string) int { return work(graph("m"), launch.Protocol, killMyself) },
 }
 
@@ -178,15 +184,15 @@ func reportSurroundings() *planv1.Plan {
 	return p
 }
 
-// worker is a worker whose session is open.
-type worker struct {
+// playedWorker is a worker whose session is open.
+type playedWorker struct {
 	stream  grpc.BidiStreamingClient[workerv1.SessionRequest, workerv1.SessionResponse]
 	welcome *workerv1.Welcome
 }
 
 // work opens the session with the plan, or none at all, and does what it is
 // given to do. It returns 70 if it was refused.
-func work(plan *planv1.Plan, protocol uint32, do func(worker) int) int {
+func work(plan *planv1.Plan, protocol uint32, do func(playedWorker) int) int {
 	conn, err := net.FileConn(inherited(launch.SessionFile))
 	if err != nil {
 		panic(err)
@@ -203,7 +209,7 @@ func work(plan *planv1.Plan, protocol uint32, do func(worker) int) int {
 	if err != nil {
 		panic(err)
 	}
-	w := worker{stream: stream}
+	w := playedWorker{stream: stream}
 	w.say(&workerv1.SessionRequest{Message: &workerv1.SessionRequest_Hello{Hello: &workerv1.Hello{
 		ProtocolVersion: protocol, EngineVersion: "1.2.3", Plan: plan, Pid: int64(os.Getpid()),
 	}}})
@@ -218,14 +224,27 @@ func work(plan *planv1.Plan, protocol uint32, do func(worker) int) int {
 	return do(w)
 }
 
-func (w worker) say(m *workerv1.SessionRequest) {
+// serveSession is what a job built with Weir does.
+func serveSession() int {
+	conn, err := net.FileConn(inherited(launch.SessionFile))
+	if err != nil {
+		panic(err)
+	}
+	if err := worker.Serve(context.Background(), conn, worker.Config{Graph: dataflowGraph("m"), EngineVersion: "1.2.3"}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func (w playedWorker) say(m *workerv1.SessionRequest) {
 	if err := w.stream.Send(m); err != nil {
 		panic(err)
 	}
 }
 
 // end ends the session, after everything that was said has arrived.
-func (w worker) end() int {
+func (w playedWorker) end() int {
 	if err := w.stream.CloseSend(); err != nil {
 		panic(err)
 	}
@@ -241,7 +260,7 @@ func (w worker) end() int {
 }
 
 // obey answers commands until it is told to shut down.
-func obey(w worker) int {
+func obey(w playedWorker) int {
 	w.say(ready(fmt.Sprintf("%s slots %d", w.welcome.GetTaskManager(), len(w.welcome.GetSlots()))))
 	for {
 		m, err := w.stream.Recv()
@@ -269,7 +288,7 @@ func state(s workerv1.TaskState) *workerv1.SessionRequest {
 }
 
 // spin never comes back from user code, and does not look at its session.
-func spin(w worker) int {
+func spin(w playedWorker) int {
 	w.say(ready(""))
 	for {
 		runtime.Gosched()
@@ -277,14 +296,14 @@ func spin(w worker) int {
 }
 
 // linger ends its session, but does not exit.
-func linger(w worker) int {
+func linger(w playedWorker) int {
 	w.end()
 	select {}
 }
 
 // printing prints n numbered lines of a kilobyte on both streams, then exits.
-func printing(n int) func(worker) int {
-	return func(worker) int {
+func printing(n int) func(playedWorker) int {
+	return func(playedWorker) int {
 		for i := range n {
 			line := []byte(numberedLine(i))
 			if _, err := os.Stdout.Write(line); err != nil {
@@ -303,7 +322,7 @@ func numberedLine(i int) string {
 }
 
 // remember writes into its slots' memory and says what it found there.
-func remember(w worker) int {
+func remember(w playedWorker) int {
 	found := ""
 	for _, slot := range w.welcome.GetSlots() {
 		memory, err := syscall.Mmap(int(slot.GetMemoryFd()), 0, int(slot.GetMemorySize()), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
@@ -321,7 +340,7 @@ func remember(w worker) int {
 }
 
 // babble prints bytes that are no text, and no line.
-func babble(worker) int {
+func babble(playedWorker) int {
 	for i := range 1 << 16 {
 		if _, err := os.Stdout.Write([]byte{byte(i), byte(i >> 8), 0xff, 0}); err != nil {
 			return 72
@@ -332,7 +351,7 @@ func babble(worker) int {
 
 // leaveOrphan leaves a process behind that is out of reach, and has the job's
 // standard output.
-func leaveOrphan(worker) int {
+func leaveOrphan(playedWorker) int {
 	executable, err := os.Executable()
 	if err != nil {
 		panic(err)
@@ -350,7 +369,7 @@ func leaveOrphan(worker) int {
 	return 0
 }
 
-func printSurroundings(w worker) int {
+func printSurroundings(w playedWorker) int {
 	text, err := json.Marshal(findSurroundings())
 	if err != nil {
 		panic(err)
@@ -359,7 +378,7 @@ func printSurroundings(w worker) int {
 	return w.end()
 }
 
-func killMyself(worker) int {
+func killMyself(playedWorker) int {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
 		panic(err)
 	}

@@ -52,6 +52,24 @@ func TestWorkerLife(t *testing.T) {
 	}
 }
 
+// The worker package's side and this one understand each other, over a socket
+// and with inherited memory.
+func TestServedWorker(t *testing.T) {
+	g, digest, _ := cluster(t)
+	job := ids.NewJobID()
+	g.startWorker(job, 1, digest, 2, "serve")
+	if hello, address := g.expectReady(); hello.GetEngineVersion() != "1.2.3" || address != "" {
+		t.Errorf("hello %v, address %q", hello, address)
+	}
+	g.shutdown(job, 1)
+	if m := expect(g, (*tmv1.ConnectRequest).GetWorkerMessage); m.GetMessage().GetStopped() == nil {
+		t.Errorf("after Shutdown: got %v", m)
+	}
+	if exit := g.expectExit(); exit.GetExitCode() != 0 || exit.GetError() != "" {
+		t.Errorf("exit: got %v", exit)
+	}
+}
+
 func TestWorkerEnds(t *testing.T) {
 	g, digest, _ := cluster(t)
 	for i, test := range []struct {
@@ -206,7 +224,7 @@ func TestOutput(t *testing.T) {
 	if got := bytes.Count(log, []byte(" xxx")); got != lines {
 		t.Errorf("the log has %d lines of standard output: want %d", got, lines)
 	}
-	if got := bytes.Count(log, []byte(" XXX")); got != lines {
+	if got := bytes.Count(log, []byte(strings.ToUpper(" xxx"))); got != lines {
 		t.Errorf("the log has %d lines of standard error: want %d", got, lines)
 	}
 }
