@@ -71,9 +71,9 @@ func (c *console) output(standardError bool, data []byte) {
 	}
 }
 
-// print writes lines of this command to standard output. They begin on a line
+// say writes lines of this command to standard output. They begin on a line
 // of their own.
-func (c *console) print(text string) {
+func (c *console) say(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clearLocked()

@@ -124,28 +124,20 @@ func checkExecutable(path string, platforms []string) error {
 }
 
 func architectureOf(program *elf.File) string {
-	switch program.Machine {
-	case elf.EM_X86_64:
-		return "amd64"
-	case elf.EM_AARCH64:
-		return "arm64"
-	case elf.EM_386:
-		return "386"
-	case elf.EM_ARM:
-		return "arm"
-	case elf.EM_RISCV:
-		return "riscv64"
-	case elf.EM_LOONGARCH:
-		return "loong64"
-	case elf.EM_S390:
-		return "s390x"
-	case elf.EM_PPC64:
-		if program.Data == elf.ELFDATA2LSB {
-			return "ppc64le"
-		}
-		return "ppc64"
+	name := goArchitectures[program.Machine]
+	if name == "" {
+		name = strings.ToLower(strings.TrimPrefix(program.Machine.String(), "EM_"))
 	}
-	return strings.ToLower(strings.TrimPrefix(program.Machine.String(), "EM_"))
+	if name == "ppc64" && program.Data == elf.ELFDATA2LSB {
+		name = "ppc64le"
+	}
+	return name
+}
+
+// goArchitectures are Go's names of the machines it builds for on Linux.
+var goArchitectures = map[elf.Machine]string{
+	elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "386", elf.EM_ARM: "arm",
+	elf.EM_RISCV: "riscv64", elf.EM_LOONGARCH: "loong64", elf.EM_S390: "s390x", elf.EM_PPC64: "ppc64",
 }
 
 // kindOf says what a file is that is no ELF file, as far as its first bytes tell.

@@ -104,7 +104,7 @@ func TestConsoleKeepsItsStatusBelowTheOutput(t *testing.T) {
 	c.note("careful")
 	c.output(true, []byte("on error\n"))
 	c.output(false, []byte("no end"))
-	c.print("done\n")
+	c.say("done\n")
 	c.clear()
 	const e = "\r\x1b[K"
 	want := e + "10% read" + e + "row 1\n" + e + "20% read, and this " + e + "half a row\n" +

@@ -66,7 +66,7 @@ func (a *app) runJob(ctx context.Context, s *submission, job string, arguments [
 	if err != nil {
 		return err
 	}
-	console.print("Job has been submitted with JobID " + submitted.ID + "\n")
+	console.say("Job has been submitted with JobID " + submitted.ID + "\n")
 	if s.detached || !config.Attached.Get(c) {
 		return nil
 	}

@@ -105,11 +105,11 @@ func (w *watch) end() error {
 	case job == nil:
 		return fmt.Errorf("the JobManager told nothing about job %s", w.id)
 	case job.State == client.Finished:
-		w.console.print(fmt.Sprintf("Program execution finished\nJob with JobID %s has finished.\nJob Runtime: %d ms\n",
+		w.console.say(fmt.Sprintf("Program execution finished\nJob with JobID %s has finished.\nJob Runtime: %d ms\n",
 			w.id, job.End.Sub(job.Start).Milliseconds()))
 		return nil
 	case job.State == client.Canceled:
-		return fmt.Errorf("Job was cancelled (JobID: %s)", w.id) //nolint:staticcheck,revive // It is flink's text, and stands alone.
+		return fmt.Errorf("Job was cancelled (JobID: %s)", w.id) //nolint:staticcheck // It is flink's text, and stands alone.
 	case job.State == client.Failed:
 		return errors.New(failureText(job))
 	}
