@@ -48,6 +48,7 @@ func (l *InProcess) plan(ctx context.Context, r planRequest) planResult {
 	return planResult{plan: plan}
 }
 
+//nolint:unparam // It implements Launcher, and this one cannot fail.
 func (l *InProcess) launch(ctx context.Context, _ workerRequest) (workerProcess, error) {
 	ours, theirs := net.Pipe()
 	w := &inProcessWorker{ours: ours, group: goroutine.New(context.WithoutCancel(ctx))}

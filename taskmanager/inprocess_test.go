@@ -103,11 +103,11 @@ func TestInProcessPlan(t *testing.T) {
 
 // A JobManager in the same process is reached by a dialer.
 func TestDialer(t *testing.T) {
-	jm := &jobManager{connects: make(chan *gateway, 1), readers: goroutine.New(context.Background())}
+	jm := &jobManager{connects: make(chan *gateway, 1), readers: goroutine.New(t.Context())}
 	listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := grpc.NewServer(grpc.WaitForHandlers(true))
 	tmv1.RegisterTaskManagerGatewayServer(server, jm)
-	group := goroutine.New(context.Background())
+	group := goroutine.New(t.Context())
 	group.Go(func(context.Context) error { return server.Serve(listener) })
 	t.Cleanup(func() {
 		server.Stop()

@@ -62,7 +62,7 @@ type gateway struct {
 
 func newJobManager(t *testing.T) *jobManager {
 	t.Helper()
-	jm := &jobManager{connects: make(chan *gateway, 16), readers: goroutine.New(context.Background())}
+	jm := &jobManager{connects: make(chan *gateway, 16), readers: goroutine.New(t.Context())}
 	jm.mu.artefacts = map[string]func(grpc.ServerStreamingServer[tmv1.FetchArtefactResponse]) error{}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -71,7 +71,7 @@ func newJobManager(t *testing.T) *jobManager {
 	jm.address = listener.Addr().String()
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(launch.MaxMessageSize), grpc.MaxSendMsgSize(launch.MaxMessageSize), grpc.WaitForHandlers(true))
 	tmv1.RegisterTaskManagerGatewayServer(server, jm)
-	group := goroutine.New(context.Background())
+	group := goroutine.New(t.Context())
 	group.Go(func(context.Context) error { return server.Serve(listener) })
 	t.Cleanup(func() {
 		server.Stop()
@@ -180,7 +180,10 @@ var testBinary = sync.OnceValue(func() []byte {
 func (jm *jobManager) offerTestBinary() [32]byte { return jm.offer(testBinary()) }
 
 // accept waits for a TaskManager and accepts it.
-func (jm *jobManager) accept(t *testing.T) *gateway { return jm.acceptWith(t, time.Second, patience) }
+func (jm *jobManager) accept(t *testing.T) *gateway {
+	t.Helper()
+	return jm.acceptWith(t, time.Second, patience)
+}
 
 func (jm *jobManager) acceptWith(t *testing.T, interval, timeout time.Duration) *gateway {
 	t.Helper()
@@ -357,7 +360,7 @@ func run(t *testing.T, config taskmanager.Config) (stop func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	group := goroutine.New(context.Background())
+	group := goroutine.New(t.Context())
 	group.Go(tm.Run)
 	stop = sync.OnceValue(group.Close)
 	t.Cleanup(func() {

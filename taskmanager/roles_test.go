@@ -61,12 +61,12 @@ var jobRoles = map[string]func(arguments []string) int{
 	// In both modes.
 	"return": func([]string) int { return 0 },
 	"usage": func([]string) int {
-		fmt.Println("job, version 1")
+		fmt.Fprintln(os.Stdout, "job, version 1")
 		fmt.Fprintf(os.Stderr, "Usage of %s:\n  -topic string\n", os.Args[0])
 		return 2
 	},
 	"panic": func([]string) int { panic("the job's own fault") },
-	"hang":  func([]string) int { fmt.Println("pid", os.Getpid()); select {} },
+	"hang":  func([]string) int { fmt.Fprintln(os.Stdout, "pid", os.Getpid()); select {} },
 	// In worker mode.
 	"work":     func([]string) int { return work(graph("m"), launch.Protocol, obey) },
 	"protocol": func(a []string) int { return work(graph("m"), uint32(mustAtoi(a[0])), obey) },
@@ -133,7 +133,7 @@ func writePlan(p *planv1.Plan) int {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println("planned")
+	fmt.Fprintln(os.Stdout, "planned")
 	return writeAsPlan(encoded)
 }
 
@@ -335,7 +335,7 @@ func remember(w playedWorker) int {
 			found += "the share can be enlarged\n"
 		}
 	}
-	fmt.Print(found)
+	fmt.Fprint(os.Stdout, found)
 	return w.end()
 }
 
@@ -365,7 +365,7 @@ func leaveOrphan(playedWorker) int {
 	if err := orphan.Start(); err != nil {
 		panic(err)
 	}
-	fmt.Println("orphan", orphan.Process.Pid)
+	fmt.Fprintln(os.Stdout, "orphan", orphan.Process.Pid)
 	return 0
 }
 
@@ -374,7 +374,7 @@ func printSurroundings(w playedWorker) int {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(string(text))
+	fmt.Fprintln(os.Stdout, string(text))
 	return w.end()
 }
 

@@ -25,7 +25,7 @@ func openSupervisor(t *testing.T, v *supervisor) workerv1.WorkerSupervisorClient
 	t.Helper()
 	ours, theirs := net.Pipe()
 	server := newSupervisorServer(v)
-	group := goroutine.New(context.Background())
+	group := goroutine.New(t.Context())
 	group.Go(func(context.Context) error { return server.Serve(listenOne(ours)) })
 	client, err := grpc.NewClient("passthrough:///session", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return theirs, nil }))
