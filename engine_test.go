@@ -51,12 +51,11 @@ func defaultSettings() task.Settings {
 }
 
 // run builds and runs the job and returns the metrics of its tasks.
-func (e *engine) run(ctx context.Context, build func(*weir.Env)) ([]task.Metrics, error) {
+func (e *engine) run(ctx context.Context, build func(*weir.Env)) (metrics []task.Metrics, err error) {
 	plan := weir.BuildGraph(build).Layout().Plan
 	if len(plan.Mistakes) > 0 {
 		return nil, fmt.Errorf("mistakes: %v", plan.Mistakes)
 	}
-	var err error
 	if e.graph, err = plan.Resolve(e.parallelism); err != nil {
 		return nil, err
 	}
@@ -110,7 +109,6 @@ func (e *engine) run(ctx context.Context, build func(*weir.Env)) ([]task.Metrics
 		}
 		<-e.done
 	}
-	var metrics []task.Metrics
 	for _, h := range e.hosts {
 		h.Wait()
 		metrics = append(metrics, h.Metrics()...)

@@ -90,6 +90,7 @@ func (b *builder) dealPools() error {
 			if err != nil {
 				return err
 			}
+			b.host.closers = append(b.host.closers, pool.Close)
 			b.pools[poolKey{p.Subtask, p.Exchange, p.Kind}] = pool
 		}
 	}
@@ -115,7 +116,7 @@ func (b *builder) task(ref Ref) error {
 
 	chain := &h.layout.Chains[ref.Vertex]
 	inbox := shuffle.NewInbox()
-	gates, err := b.gates(ref, inbox)
+	gates, err := b.gates(ctx, ref, inbox)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ type gate struct {
 	remote   []bool
 }
 
-func (b *builder) gates(ref Ref, inbox *shuffle.Inbox) ([]gate, error) {
+func (b *builder) gates(ctx *Context, ref Ref, inbox *shuffle.Inbox) ([]gate, error) {
 	var gates []gate
 	for i, x := range b.host.graph.Inputs(ref.Vertex) {
 		g := gate{exchange: x}
@@ -160,9 +161,12 @@ func (b *builder) gates(ref Ref, inbox *shuffle.Inbox) ([]gate, error) {
 			cfg.Channels = append(cfg.Channels, shuffle.Source{Subtask: uint32(s.Index), Worker: worker})
 			g.remote = append(g.remote, worker != b.host.cfg.Worker)
 		}
-		if _, err := b.host.endpoint.NewGate(cfg); err != nil {
+		opened, err := b.host.endpoint.NewGate(cfg)
+		if err != nil {
 			return nil, err
 		}
+		b.host.closers = append(b.host.closers, opened.Close)
+		ctx.OnClose(func() error { opened.Close(); return nil })
 		gates = append(gates, g)
 	}
 	return gates, nil
@@ -179,6 +183,7 @@ func (b *builder) outlets(ctx *Context, ref Ref) (map[int]*outlet, error) {
 		if err != nil {
 			return nil, err
 		}
+		b.host.closers = append(b.host.closers, p.Close)
 		ctx.OnClose(func() error { p.Close(); return nil })
 		timeout := b.host.cfg.Settings.BufferTimeout
 		if t := b.host.graph.Plan.Exchanges[x].BufferTimeout; t != nil {

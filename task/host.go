@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -116,6 +117,9 @@ type Host struct {
 	graph    *dataflow.JobGraph
 	endpoint *shuffle.Endpoint
 	arenas   map[int]*shuffle.Arena
+	// closers release what the tasks exchange records through: partitions and
+	// gates, which their tasks close before, and pools.
+	closers []func()
 	tasks    map[ids.Subtask]*task
 	// taskManagers are the names of the TaskManagers that the workers run on.
 	taskManagers map[int]string
@@ -275,6 +279,10 @@ func (h *Host) Close() error {
 	if h.endpoint != nil {
 		err = errors.Join(err, h.endpoint.Close())
 	}
+	for _, f := range slices.Backward(h.closers) {
+		f()
+	}
+	h.closers = nil
 	for _, a := range h.arenas {
 		err = errors.Join(err, a.Close())
 	}
