@@ -79,6 +79,9 @@ func (w *watch) onSignals(ctx context.Context, leave context.CancelCauseFunc) {
 
 // follow handles the job's events until there are no more.
 func (w *watch) follow(ctx context.Context) error {
+	printed := lines{}
+	show := func(s lineSource, data []byte) { w.console.output(s.standardError, data) }
+	defer printed.rest(show)
 	for event, err := range w.jobManager.Watch(ctx, w.id, true) {
 		switch {
 		case err != nil:
@@ -92,7 +95,8 @@ func (w *watch) follow(ctx context.Context) error {
 			if event.Output.Dropped > 0 {
 				w.console.note(fmt.Sprintf("(%d bytes of the job's output are left out here; its log file on the TaskManager has them)", event.Output.Dropped))
 			}
-			w.console.output(event.Output.StandardError, event.Output.Data)
+			from := lineSource{event.Output.TaskManager, event.Output.StandardError}
+			show(from, printed.add(from, event.Output.Data))
 		}
 	}
 	return nil
