@@ -89,7 +89,7 @@ func TestHelpAndVersion(t *testing.T) {
 func TestCancel(t *testing.T) {
 	c := newCommand(t)
 	j := (&jobManager{jobs: []*clientv1.JobDescription{
-		runningJob(), summary(otherID, "done", clientv1.JobState_JOB_STATE_FINISHED, startMs, startMs+1),
+		runningJob(), job(otherID, "done", clientv1.JobState_JOB_STATE_FINISHED, startMs, startMs+1),
 	}}).serve(t)
 	c.expect(t, 0, "Cancelling job "+jobID+".\nCancelled job "+jobID+".\n", "", "cancel", strings.ToUpper(jobID), "-m", j.address)
 	if got := <-j.cancelled; got != jobID {

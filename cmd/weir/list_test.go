@@ -14,15 +14,15 @@ import (
 // 2020-11-30 15:02:29 UTC, which is 16:02:29 in the tests' local zone.
 const startMs = 1606748549000
 
-func summary(id, name string, state clientv1.JobState, start, end int64) *clientv1.JobDescription {
+func job(id, name string, state clientv1.JobState, start, end int64) *clientv1.JobDescription {
 	return &clientv1.JobDescription{Summary: &clientv1.JobSummary{JobId: id, Name: name, State: state, StartTimeMs: start, EndTimeMs: end}}
 }
 
 func runningJob() *clientv1.JobDescription {
-	job := summary(jobID, "late departures", clientv1.JobState_JOB_STATE_RUNNING, startMs, 0)
-	job.Summary.Tasks = map[string]uint32{"RUNNING": 2, "CREATED": 1}
-	job.Plan = &planv1.Plan{Vertices: []*planv1.Vertex{{Source: true, Bounded: true}, {}}}
-	job.Vertices = []*clientv1.VertexDescription{
+	running := job(jobID, "late departures", clientv1.JobState_JOB_STATE_RUNNING, startMs, 0)
+	running.Summary.Tasks = map[string]uint32{"RUNNING": 2, "CREATED": 1}
+	running.Plan = &planv1.Plan{Vertices: []*planv1.Vertex{{Source: true, Bounded: true}, {}}}
+	running.Vertices = []*clientv1.VertexDescription{
 		{Index: 0, Name: "Source: flights -> departed", Parallelism: 2, Subtasks: []*clientv1.SubtaskDescription{
 			{Index: 0, State: workerv1.TaskState_TASK_STATE_RUNNING, TaskManager: "tm-1", Metrics: &workerv1.TaskMetrics{
 				RecordsOut: 1200, BytesOut: 9600, BusyMsPerSecond: 390, IdleMsPerSecond: 10, BackpressuredMsPerSecond: 600,
@@ -36,18 +36,18 @@ func runningJob() *clientv1.JobDescription {
 			{Index: 0, State: workerv1.TaskState_TASK_STATE_CREATED},
 		}},
 	}
-	return job
+	return running
 }
 
 func everyKindOfJob() []*clientv1.JobDescription {
 	return []*clientv1.JobDescription{
-		summary("00000000000000000000000000000001", "done", clientv1.JobState_JOB_STATE_FINISHED, startMs-3000, startMs-1000),
-		summary("00000000000000000000000000000002", "planned", clientv1.JobState_JOB_STATE_INITIALIZING, startMs-2000, 0),
-		summary("00000000000000000000000000000003", "stopping", clientv1.JobState_JOB_STATE_CANCELLING, startMs-1000, 0),
+		job("00000000000000000000000000000001", "done", clientv1.JobState_JOB_STATE_FINISHED, startMs-3000, startMs-1000),
+		job("00000000000000000000000000000002", "planned", clientv1.JobState_JOB_STATE_INITIALIZING, startMs-2000, 0),
+		job("00000000000000000000000000000003", "stopping", clientv1.JobState_JOB_STATE_CANCELLING, startMs-1000, 0),
 		runningJob(),
-		summary("00000000000000000000000000000004", "waits", clientv1.JobState_JOB_STATE_CREATED, startMs+1000, 0),
-		summary("00000000000000000000000000000005", "broken", clientv1.JobState_JOB_STATE_FAILED, startMs+2000, startMs+2500),
-		summary("00000000000000000000000000000006", "stopped", clientv1.JobState_JOB_STATE_CANCELED, startMs+86400000, startMs+86400001),
+		job("00000000000000000000000000000004", "waits", clientv1.JobState_JOB_STATE_CREATED, startMs+1000, 0),
+		job("00000000000000000000000000000005", "broken", clientv1.JobState_JOB_STATE_FAILED, startMs+2000, startMs+2500),
+		job("00000000000000000000000000000006", "stopped", clientv1.JobState_JOB_STATE_CANCELED, startMs+86400000, startMs+86400001),
 	}
 }
 
@@ -101,7 +101,7 @@ func TestListWithoutJobs(t *testing.T) {
 
 func TestListVerboseShowsSubtasks(t *testing.T) {
 	c := newCommand(t)
-	waits := summary("00000000000000000000000000000004", "waits", clientv1.JobState_JOB_STATE_CREATED, startMs+1000, 0)
+	waits := job("00000000000000000000000000000004", "waits", clientv1.JobState_JOB_STATE_CREATED, startMs+1000, 0)
 	waits.Summary.StatusMessage = "it needs 4 slots\nand there are 2"
 	j := (&jobManager{jobs: []*clientv1.JobDescription{runningJob(), waits}}).serve(t)
 	c.expect(t, 0, waiting+`------------------ Running/Restarting Jobs -------------------
@@ -124,7 +124,7 @@ func TestListVerboseShowsSubtasks(t *testing.T) {
 
 func TestListAsJSON(t *testing.T) {
 	c := newCommand(t)
-	failed := summary("00000000000000000000000000000005", "broken", clientv1.JobState_JOB_STATE_FAILED, startMs+2000, startMs+2500)
+	failed := job("00000000000000000000000000000005", "broken", clientv1.JobState_JOB_STATE_FAILED, startMs+2000, startMs+2500)
 	failed.Summary.StatusMessage = "a <bad> row"
 	j := (&jobManager{jobs: []*clientv1.JobDescription{failed}}).serve(t)
 	c.expect(t, 0, `{

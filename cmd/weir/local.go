@@ -112,7 +112,7 @@ func (l *localCluster) start(ctx context.Context, c *config.Config, d *daemons, 
 		common = append(common, "-D", setting)
 	}
 	common = append(common,
-		"-D", config.WorkingDir.Key()+"="+dir, "-D", config.LogDir.Key()+"="+d.logDir,
+		"-D", config.WorkingDir.Key()+"="+dir,
 		"-D", config.JobManagerAddress.Key()+"=localhost", "-D", config.JobManagerBindHost.Key()+"=localhost",
 		"-D", config.TaskManagerHost.Key()+"=localhost", "-D", config.TaskManagerBindHost.Key()+"=localhost")
 	jobManager, err := d.start("jobmanager", "jobmanager", append(common[:len(common):len(common)],
@@ -201,7 +201,7 @@ func (l *localCluster) greeting(c *config.Config, address, logDir string) string
 		address, count(l.taskManagers, "TaskManager"), count(l.taskManagers*slots, "slot"))
 	fmt.Fprintf(&b, "Run a job:     weir run%s [-p %d] <package or executable>\n", option, l.taskManagers*slots)
 	fmt.Fprintf(&b, "See what runs: weir list%s [--verbose]\n", option)
-	fmt.Fprintf(&b, "Logs:          %s\n\n", logDir)
+	fmt.Fprintf(&b, "Daemons' logs: %s\n\n", logDir)
 	b.WriteString("Ctrl-C stops the cluster.\n")
 	return b.String()
 }

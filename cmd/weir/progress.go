@@ -112,6 +112,17 @@ func (p *progress) line(now time.Time) string {
 	return strings.Join(parts, ", ")
 }
 
+// summary says what a job has done that has finished.
+func summary(job *client.Job) string {
+	records, _, _ := inputOf(job)
+	took := job.End.Sub(job.Start)
+	text := fmt.Sprintf("Job is %s: %d records read in %v", job.State, records, took.Round(time.Millisecond))
+	if took > 0 {
+		text += fmt.Sprintf(", %s records/s", thousands(float64(records)/took.Seconds()))
+	}
+	return text
+}
+
 // left is how long the rest will take if it goes on like this.
 func (p *progress) left(now time.Time) (time.Duration, bool) {
 	gained, elapsed := p.share-p.shareBase, now.Sub(p.shareSince)

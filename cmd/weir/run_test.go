@@ -102,7 +102,8 @@ func TestRunAttached(t *testing.T) {
 	j.serve(t)
 	c.expect(t, 0, submittedLine+"{\"origin\":\"JFK\"}\nProgram execution finished\nJob with JobID "+jobID+" has finished.\nJob Runtime: 12345 ms\n",
 		"Job is CREATED, 50% read\na warning of the job\nJob is RUNNING, 50% read\n"+
-			"(7 bytes of the job's output are left out here; its log file on the TaskManager has them)\n",
+			"(7 bytes of the job's output are left out here; its log file on the TaskManager has them)\n"+
+			"Job is FINISHED: 1200 records read in 12.345s, 97 records/s\n",
 		"run", "-m", j.address, tiny(t))
 }
 

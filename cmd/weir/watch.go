@@ -109,6 +109,7 @@ func (w *watch) end() error {
 	case job == nil:
 		return fmt.Errorf("the JobManager told nothing about job %s", w.id)
 	case job.State == client.Finished:
+		w.console.note(summary(job))
 		w.console.say(fmt.Sprintf("Program execution finished\nJob with JobID %s has finished.\nJob Runtime: %d ms\n",
 			w.id, job.End.Sub(job.Start).Milliseconds()))
 		return nil
