@@ -45,7 +45,7 @@ func run(ctx context.Context, e process.Environment) error {
 		return err
 	}
 	launcher.WorkingDirectory = directory
-	launcher.LogDirectory = config.LogDirectory(e.Config, directory)
+	launcher.LogDirectory = logDirectory(e.Config, directory)
 	return errors.Join(tm.Run(ctx), forget(launcher.LogDirectory))
 }
 
@@ -121,6 +121,17 @@ func warnOfUnreachableHost(log *slog.Logger, c *config.Config) {
 		log.Warn("workers on other hosts cannot reach those of this TaskManager", "set", config.TaskManagerHost.Key(),
 			"to", "the name of this host", "is", config.TaskManagerHost.Get(c))
 	}
+}
+
+// logDirectory is where the logs of jobs go. A configured directory may be
+// shared by several TaskManagers of a host, of which each logs the same job, so
+// there it is one below.
+func logDirectory(c *config.Config, workingDirectory string) string {
+	dir := config.LogDirectory(c, workingDirectory)
+	if config.LogDir.IsSet(c) {
+		dir = filepath.Join(dir, filepath.Base(workingDirectory))
+	}
+	return dir
 }
 
 // workingDirectory makes the directory of the TaskManager with this name. One

@@ -152,3 +152,14 @@ func TestAHostThatNobodyCanReachIsWarnedOf(t *testing.T) {
 		}
 	}
 }
+
+func TestTaskManagersThatShareALogDirectoryDoNotShareFiles(t *testing.T) {
+	e, _ := environment(t)
+	if got := logDirectory(e.Config, "/work/tm_a"); got != "/work/tm_a/log" {
+		t.Errorf("by default: %s", got)
+	}
+	e, _ = environment(t, "env.log.dir=/var/log/weir")
+	if got := logDirectory(e.Config, "/work/tm_a"); got != "/var/log/weir/tm_a" {
+		t.Errorf("configured: %s", got)
+	}
+}
