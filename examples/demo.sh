@@ -73,7 +73,6 @@ jobmanager.rpc.port: 0                # any free port
 taskmanager.numberOfTaskSlots: 2
 security.credential.file: $work/credential
 process.working-dir: $work
-env.log.dir: $work/log
 YAML
 export WEIR_CONF_DIR=$work
 
@@ -118,12 +117,12 @@ done
 echo
 [ "$results" -gt 0 ] || { echo "demo: there are no results" >&2; exit 1; }
 
-echo "4. What weir said about it:"
+echo "4. What weir said about it, and what each of the job's tasks did:"
 echo
 grep -v '^{' "$work/results" | sed 's/^/   /'
 echo
-echo "   \$ weir list -m $address --all"
+echo "   \$ weir list -m $address --all --verbose"
 echo
-"$bin/weir" list -m "$address" --all | sed 's/^/   /'
+"$bin/weir" list -m "$address" --all --verbose | sed 's/^/   /'
 echo
 echo "5. Stop the cluster. Start one for yourself with: $bin/weir local"
