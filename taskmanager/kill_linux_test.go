@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirstream/weir/internal/ids"
+	tmv1 "github.com/weirstream/weir/proto/gen/weir/taskmanager/v1"
 )
 
 // T2: a worker does not outlive its TaskManager, also if that is killed: neither
@@ -34,13 +35,8 @@ func TestTaskManagerIsKilled(t *testing.T) {
 	g.startWorker(ids.NewJobID(), 1, digest, 1, "spin")
 	hello, _ := g.expectReady()
 	g.startWorker(ids.NewJobID(), 1, digest, 1, "hang")
-	output := g.awaitOutput(func(s string) bool { return strings.HasSuffix(s, "\n") })
-	var hanging int
-	if _, err := fmt.Sscanf(output, "pid %d", &hanging); err != nil {
-		t.Fatal(err)
-	}
+	stuck := watchProcess(t, g.printedPid())
 	spinning := watchProcess(t, int(hello.GetPid()))
-	stuck := watchProcess(t, hanging)
 	if err := daemon.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +47,28 @@ func TestTaskManagerIsKilled(t *testing.T) {
 	} else if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ProcessState.ExitCode() != -1 {
 		t.Errorf("the TaskManager ended with %v", err)
 	}
+}
+
+// What a worker has started is killed with it.
+func TestKillReachesChildren(t *testing.T) {
+	g, digest, _ := cluster(t)
+	job := ids.NewJobID()
+	g.startWorker(job, 1, digest, 1, "family")
+	expect(g, (*tmv1.ConnectRequest).GetWorkerHello)
+	child := watchProcess(t, g.printedPid())
+	g.killWorker(job, 1, "the job was cancelled")
+	child("the worker's child")
+	g.expectExit()
+}
+
+// printedPid waits until a job has printed "pid" and a process id.
+func (g *gateway) printedPid() (pid int) {
+	g.t.Helper()
+	output := g.awaitOutput(func(s string) bool { return strings.HasSuffix(s, "\n") })
+	if _, err := fmt.Sscanf(output, "pid %d", &pid); err != nil {
+		g.t.Fatal(err)
+	}
+	return pid
 }
 
 // watchProcess returns a function that waits until the process is gone.

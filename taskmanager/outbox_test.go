@@ -77,6 +77,43 @@ func TestOutboxOrder(t *testing.T) {
 	}
 }
 
+// puttingContext puts an urgent and then a bulky message at the worst moment:
+// when drain has just seen that nothing is urgent, and is about to wait.
+type puttingContext struct {
+	context.Context
+	o    *outbox
+	puts int
+}
+
+func (c *puttingContext) Done() <-chan struct{} {
+	c.o.urgent <- numbered("urgent", c.puts)
+	c.o.bulk <- numbered("bulk", c.puts)
+	c.puts++
+	return nil
+}
+
+func TestOutboxOrderAtTheWorstMoment(t *testing.T) {
+	const rounds = 100 // In each, select may take either lane.
+	o := newOutbox()
+	over := errors.New("enough")
+	urgent := 0
+	err := o.drain(&puttingContext{Context: t.Context(), o: o}, nil, nil, func(m *tmv1.ConnectRequest) error {
+		i := int(m.GetPlanDone().GetExitCode())
+		if m.GetPlanDone().GetPlanId() == "urgent" {
+			urgent++
+		} else if urgent <= i {
+			t.Errorf("bulk %d was sent after %d urgent messages: want %d", i, urgent, i+1)
+		}
+		if i == rounds {
+			return over
+		}
+		return nil
+	})
+	if !errors.Is(err, over) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A job that prints all the time holds up neither heartbeats nor states.
 func TestOutboxUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -84,6 +84,7 @@ var jobRoles = map[string]func(arguments []string) int{
 	"remember":   func(a []string) int { return work(graph("m"), launch.Protocol, remember) },
 	"babble":     func([]string) int { return work(graph("m"), launch.Protocol, babble) },
 	"leave":      func([]string) int { return work(graph("m"), launch.Protocol, leaveOrphan) },
+	"family":     func([]string) int { return work(graph("m"), launch.Protocol, startFamily) },
 	"orphan":     func([]string) int { select {} },
 	"environ":    func([]string) int { return work(graph("m"), launch.Protocol, printSurroundings) },
 	"serve":      func([]string) int { return serveSession() },
@@ -352,21 +353,32 @@ func babble(playedWorker) int {
 // leaveOrphan leaves a process behind that is out of reach, and has the job's
 // standard output.
 func leaveOrphan(playedWorker) int {
+	startProcess(&syscall.SysProcAttr{Setsid: true})
+	return 0
+}
+
+// startFamily goes on, and so does the process that it has started.
+func startFamily(playedWorker) int {
+	startProcess(nil)
+	select {}
+}
+
+// startProcess starts a process that does not end, and prints its id.
+func startProcess(attributes *syscall.SysProcAttr) {
 	executable, err := os.Executable()
 	if err != nil {
 		panic(err)
 	}
-	orphan := exec.Command(strings.TrimSuffix(executable, " (deleted)"), "orphan")
-	if _, err := os.Stat(orphan.Path); err != nil {
-		orphan.Path = "/proc/self/exe"
+	child := exec.Command(executable, "orphan")
+	if runtime.GOOS == "linux" {
+		child.Path = "/proc/self/exe" // The other path leads nowhere: see T3.
 	}
-	orphan.Stdout, orphan.Stderr = os.Stdout, os.Stderr
-	orphan.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := orphan.Start(); err != nil {
+	child.Stdout, child.Stderr = os.Stdout, os.Stderr
+	child.SysProcAttr = attributes
+	if err := child.Start(); err != nil {
 		panic(err)
 	}
-	fmt.Fprintln(os.Stdout, "orphan", orphan.Process.Pid)
-	return 0
+	fmt.Fprintln(os.Stdout, "pid", child.Process.Pid)
 }
 
 func printSurroundings(w playedWorker) int {

@@ -317,7 +317,7 @@ func TestOrphanHoldsOutput(t *testing.T) {
 	g.startWorker(ids.NewJobID(), 1, digest, 1, "leave")
 	expect(g, (*tmv1.ConnectRequest).GetWorkerHello)
 	exit := g.expectExit()
-	pid, found := strings.CutPrefix(string(g.stdout), "orphan ")
+	pid, found := strings.CutPrefix(string(g.stdout), "pid ")
 	if !found {
 		t.Fatalf("printed %q, ended with %v", g.stdout, exit)
 	}
