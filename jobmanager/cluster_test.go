@@ -34,8 +34,10 @@ type cluster struct {
 	listener *bufconn.Listener
 	group    *goroutine.Group
 	log      *logLines
-	// stop stops the JobManager and returns what Serve has returned.
-	stop func() error
+	// shutdown tells the JobManager to stop; stop does, waits until it has, and
+	// returns what Serve has returned.
+	shutdown func()
+	stop     func() error
 }
 
 // logLines collects what the JobManager logs.
@@ -89,6 +91,7 @@ func newCluster(t *testing.T, settings map[string]string, options ...func(*jobma
 	})
 	c.conn = c.dial()
 	c.client, c.gateway = clientv1.NewJobManagerClient(c.conn), tmv1.NewTaskManagerGatewayClient(c.conn)
+	c.shutdown = cancel
 	c.stop = sync.OnceValue(func() error {
 		cancel()
 		err := <-served
@@ -101,7 +104,7 @@ func newCluster(t *testing.T, settings map[string]string, options ...func(*jobma
 		if t.Failed() {
 			t.Log(c.log.String())
 		}
-		if text := c.log.String(); strings.Contains(text, "panic") {
+		if text := c.log.String(); strings.Contains(text, "caused a panic") {
 			t.Errorf("something panicked:\n%s", text)
 		}
 	})

@@ -34,6 +34,8 @@ type taskManager struct {
 		err    error
 	}
 	hangUp context.CancelFunc
+	// reading holds a value while the TaskManager may read.
+	reading chan struct{}
 	// ended is closed when the stream has ended, with err.
 	ended chan struct{}
 }
@@ -53,7 +55,8 @@ func (c *cluster) connect(first *tmv1.ConnectRequest) *taskManager {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	tm := &taskManager{t: c.t, stream: stream, heard: make(chan *tmv1.ConnectResponse, 1000), hangUp: hangUp, ended: make(chan struct{})}
+	tm := &taskManager{t: c.t, stream: stream, heard: make(chan *tmv1.ConnectResponse, 1000), hangUp: hangUp, ended: make(chan struct{}), reading: make(chan struct{}, 1)}
+	tm.reading <- struct{}{}
 	c.t.Cleanup(hangUp)
 	if first != nil {
 		if err := stream.Send(first); err != nil {
@@ -63,6 +66,8 @@ func (c *cluster) connect(first *tmv1.ConnectRequest) *taskManager {
 	c.group.Go(func(context.Context) error {
 		defer close(tm.ended)
 		for {
+			<-tm.reading
+			tm.reading <- struct{}{}
 			m, err := stream.Recv()
 			tm.mu.Lock()
 			tm.mu.err = err
@@ -113,6 +118,13 @@ func (c *cluster) taskManager(id string, slots uint32, changes ...func(*tmv1.Reg
 		}
 	})
 	return tm
+}
+
+// pause lets the TaskManager read nothing any more, but for one message, until
+// resume.
+func (tm *taskManager) pause() (resume func()) {
+	<-tm.reading
+	return func() { tm.reading <- struct{}{} }
 }
 
 func (tm *taskManager) silence() {
