@@ -35,8 +35,9 @@ type Context struct {
 
 // resumable is an operator that emits its results in parts.
 type resumable interface {
-	// resume emits about a batch and reports whether it is done.
-	resume() (done bool, err error)
+	// resume emits at most limit results, and reports how many and whether it is
+	// done.
+	resume(limit int) (n int, done bool, err error)
 }
 
 // Postpone makes the task call r.resume until it is done, before the chain gets

@@ -100,6 +100,8 @@ type lanes[T any] interface {
 	seal(channel int)
 	// isOpen reports whether a channel has an open buffer.
 	isOpen(channel int) bool
+	// discard gives the open buffers back unsent, when the task ends too early.
+	discard()
 }
 
 // HashExchange is an exchange in which a record goes to the subtask that owns
@@ -196,6 +198,7 @@ type writer[T any] struct {
 
 func newWriter[T any](ctx *Context, o *outlet, l lanes[T]) writer[T] {
 	o.seal, o.open = l.seal, l.isOpen
+	ctx.OnClose(func() error { l.discard(); return nil })
 	return writer[T]{lanes: l, outlet: o, ctx: ctx}
 }
 

@@ -130,6 +130,15 @@ func (c *codecLanes[T]) seal(channel int) {
 	c.outlet.send(channel, b)
 }
 
+func (c *codecLanes[T]) discard() {
+	for i := range c.lanes {
+		if b := c.lanes[i].buffer; b != nil {
+			c.lanes[i] = codecLane{}
+			b.Recycle()
+		}
+	}
+}
+
 // codecReader decodes what codecLanes wrote. All strings of a buffer share one
 // copy of it on the heap, so user code may keep them.
 type codecReader[T any] struct {

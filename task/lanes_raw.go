@@ -102,6 +102,15 @@ func (r *rawLanes[T]) seal(channel int) {
 	r.outlet.send(channel, b)
 }
 
+func (r *rawLanes[T]) discard() {
+	for i := range r.lanes {
+		if b := r.lanes[i].buffer; b != nil {
+			r.lanes[i] = rawLane[T]{}
+			b.Recycle()
+		}
+	}
+}
+
 // rawViews returns the two arrays of n records that payload holds. Payloads
 // begin at a multiple of 8, and event times come first, so values are aligned,
 // too: no Go type without pointers needs more than 8.

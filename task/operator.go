@@ -140,10 +140,9 @@ func (b *batch[T]) add(v T, time int64) {
 
 // send hands on what is there.
 func (b *batch[T]) send() error {
-	if b.err != nil || len(b.values) == 0 {
-		return b.err
+	if b.err == nil && len(b.values) > 0 {
+		b.err = b.next.Push(b.values, b.times)
 	}
-	b.err = b.next.Push(b.values, b.times)
 	b.values, b.times = b.values[:0], b.times[:0]
 	return b.err
 }

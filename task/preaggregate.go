@@ -47,13 +47,14 @@ func (x PreAggregatedExchange[K, T, A, O]) Writer(ctx *Context, o *outlet) (any,
 	p := &preAggregator[K, T, A, O]{
 		writer: w.(*hashWriter[K, T]), agg: x.operator.Aggregation,
 		panes: panes[K, counted[A]]{size: x.operator.Size, offset: x.operator.Offset, kind: x.operator.Keys.kind, watermark: NoTime},
-		index: make([]uint32, BatchSize), to: make([]uint32, BatchSize), hashes: make([]uint64, BatchSize), keys: make([]K, BatchSize),
+		keyed: newKeyed(x.operator.Keys), index: make([]uint32, BatchSize), to: make([]uint32, BatchSize),
 		out: make([]Partial[K, A], 0, BatchSize), starts: make([]int64, BatchSize),
 		lanes: x.partials.lanes(o, true), gain: newGain(),
 	}
 	records := p.writer.lanes
 	o.seal = func(c int) { records.seal(c); p.lanes.seal(c) }
 	o.open = func(c int) bool { return records.isOpen(c) || p.lanes.isOpen(c) }
+	ctx.OnClose(func() error { p.lanes.discard(); return nil })
 	return p, nil
 }
 
@@ -99,11 +100,15 @@ func (p *partialReceiver[K, T, A, O]) End() error              { return p.next.E
 //
 // A channel has at most one open buffer, of records or of partial results, or
 // the smallest pool that is accepted would not be enough.
+//
+// What a key's records add up to arrives before any record of the key that came
+// later, so an aggregation sees them in the order of their sender.
 type preAggregator[K comparable, T, A, O any] struct {
 	writer *hashWriter[K, T]
 	agg    Aggregation[K, T, A, O]
 	panes  panes[K, counted[A]]
 	gain   gain
+	keyed  keyed[K, T]
 	index  []uint32
 	// held counts the partial results in the tables.
 	held int
@@ -112,9 +117,7 @@ type preAggregator[K comparable, T, A, O any] struct {
 	// partial tells that lanes may have open buffers, rather than the writer's.
 	partial bool
 	out     []Partial[K, A]
-	keys    []K
 	starts  []int64
-	hashes  []uint64
 	to      []uint32
 }
 
@@ -126,7 +129,7 @@ func (p *preAggregator[K, T, A, O]) Push(values []T, times []int64) error {
 	if !p.gain.on(len(values)) {
 		return p.pass(values, times)
 	}
-	keys, hashes := p.writer.keyed.of(values)
+	keys, hashes := p.keyed.of(values)
 	for i := 0; i < len(values); {
 		pane, err := p.panes.at(times[i])
 		if err != nil {
@@ -135,10 +138,12 @@ func (p *preAggregator[K, T, A, O]) Push(values []T, times []int64) error {
 		n := i + 1
 		if pane == nil {
 			// Its pane has left. The receiver decides whether it is too late.
+			for n < len(times) && p.panes.gone(times[n]) {
+				n++
+			}
 			if err := p.pass(values[i:n], times[i:n]); err != nil {
 				return err
 			}
-			keys, hashes = p.writer.keyed.of(values)
 			i = n
 			continue
 		}
@@ -203,6 +208,9 @@ func (p *preAggregator[K, T, A, O]) drain(limit int64) error {
 	}
 	p.held -= sent
 	p.gain.observe(sent)
+	if p.gain.off && p.held > 0 {
+		return p.drain(MaxTime) // ahead of the records that pass from now on
+	}
 	return nil
 }
 
@@ -221,11 +229,11 @@ func (p *preAggregator[K, T, A, O]) emit(pane *pane[K, counted[A]]) error {
 
 func (p *preAggregator[K, T, A, O]) scatter(start int64) error {
 	n := len(p.out)
-	keys, starts, hashes, to := p.keys[:n], p.starts[:n], p.hashes[:n], p.to[:n]
+	keys, starts, hashes, to := p.keyed.keys[:n], p.starts[:n], p.keyed.hashes[:n], p.to[:n]
 	for i := range p.out {
 		keys[i], starts[i] = p.out[i].Key, start
 	}
-	p.writer.keyed.selector.kind.Hash(keys, hashes)
+	p.keyed.selector.kind.Hash(keys, hashes)
 	route(hashes, to, p.writer.outlet.channels)
 	p.writer.count(n)
 	err := p.lanes.scatter(p.out, starts, to)

@@ -67,9 +67,12 @@ func (t *task) open() error {
 	return nil
 }
 
+// errGoexit is what a task ends with whose goroutine user code has ended.
+var errGoexit = errors.New("user code ended the task's goroutine with runtime.Goexit, as FailNow and Fatal of package testing do: return an error instead")
+
 // runAfter builds the chain with start, says so with running, and drives it
 // until its end, an error or a cancellation. A panic of user code is an error
-// with its stack.
+// with its stack. It does not return where user code calls runtime.Goexit.
 func (t *task) runAfter(start func() error, running func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -217,11 +220,11 @@ func (t *task) advance() (int, status, error) {
 	// before an earlier one hands on more.
 	r := t.ctx.postponed[last]
 	t.ctx.postponed = t.ctx.postponed[:last]
-	done, err := r.resume()
+	n, done, err := r.resume(t.pace.size)
 	if !done {
 		t.ctx.postponed = append(t.ctx.postponed, r)
 	}
-	return 0, working, err
+	return n, working, err
 }
 
 // flushDue flushes what is due.
@@ -234,7 +237,10 @@ func (t *task) flushDue(now time.Duration) error {
 	for _, o := range t.ctx.outlets {
 		t.due = min(t.due, o.flush(now))
 	}
-	if now-t.flushed < t.ctx.FlushInterval {
+	if due := t.flushed + t.ctx.FlushInterval; now < due {
+		if len(t.ctx.flushers) > 0 {
+			t.due = min(t.due, due)
+		}
 		return nil
 	}
 	t.flushed = now

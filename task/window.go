@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/weirstream/weir/internal/key"
@@ -143,20 +144,20 @@ func (r *tumblingReceiver[K, T, A, O]) merge(t *memory.Table[K, A], keys []K, ha
 	}
 }
 
-// Watermark fires the panes that it completes.
+// Watermark fires the panes that it completes, a chunk at a time.
 func (r *tumblingReceiver[K, T, A, O]) Watermark(t int64) error {
-	r.until = t
-	done, err := r.resume()
-	if err != nil || done {
-		return err
+	if r.panes.complete(t) == nil {
+		r.panes.watermark = t
+		return r.out.next.Watermark(t)
 	}
+	r.until = t
 	r.ctx.Postpone(r)
 	return nil
 }
 
-// resume emits up to a batch of results, and the watermark after the last.
-func (r *tumblingReceiver[K, T, A, O]) resume() (done bool, err error) {
-	for room := BatchSize; ; {
+// resume emits up to limit results, and the watermark after the last.
+func (r *tumblingReceiver[K, T, A, O]) resume(limit int) (n int, done bool, err error) {
+	for {
 		if r.firing == nil {
 			r.firing, r.cursor = r.panes.complete(r.until), 0
 		}
@@ -171,19 +172,19 @@ func (r *tumblingReceiver[K, T, A, O]) resume() (done bool, err error) {
 				r.firing = nil
 				break
 			}
-			if room == 0 {
-				return false, r.out.send()
+			if n == limit {
+				return n, false, r.out.send()
 			}
 			r.out.add(r.agg.Result(*p.table.KeyAt(i), p.start, p.end, p.table.At(i)), p.end-1)
 			r.cursor = i + 1
-			room--
+			n++
 		}
 	}
 	if err := r.out.send(); err != nil {
-		return false, err
+		return n, false, err
 	}
 	r.panes.watermark = r.until
-	return true, r.out.next.Watermark(r.until)
+	return n, true, r.out.next.Watermark(r.until)
 }
 
 func (r *tumblingReceiver[K, T, A, O]) End() error { return r.out.next.End() }
@@ -217,11 +218,7 @@ func (p *panes[K, A]) at(t int64) (*pane[K, A], error) {
 	if t == NoTime {
 		return nil, fmt.Errorf("a record without an event time reached a window: give the stream WithWatermarks before it")
 	}
-	start := WindowStart(t, p.size, p.offset)
-	end := start + p.size
-	if end < start {
-		end = MaxTime // the last window of all is cut short
-	}
+	start, end := p.bounds(t)
 	if end-1 <= p.watermark {
 		return nil, nil
 	}
@@ -235,14 +232,35 @@ func (p *panes[K, A]) at(t int64) (*pane[K, A], error) {
 	return p.last, nil
 }
 
-// WindowStart returns where the window of the given size that holds t begins,
-// if one begins at offset: the largest offset + n·size that is not after t.
-func WindowStart(t, size, offset int64) int64 {
-	r := (t - offset) % size
-	if r < 0 {
-		r += size
+// bounds returns the pane that t belongs to. Those at the two ends of time are
+// cut short.
+func (p *panes[K, A]) bounds(t int64) (start, end int64) {
+	since := sinceWindowStart(t, p.size, p.offset)
+	start, end = NoTime, MaxTime
+	if t >= NoTime+since {
+		start = t - since
 	}
-	return t - r
+	if left := p.size - since; t <= MaxTime-left {
+		end = t + left
+	}
+	return start, end
+}
+
+// gone reports whether the pane of time t has fired.
+func (p *panes[K, A]) gone(t int64) bool {
+	_, end := p.bounds(t)
+	return t != NoTime && end-1 <= p.watermark
+}
+
+// sinceWindowStart returns how far t is into its window, if windows of the given
+// size follow one another and one of them begins at offset. It holds for every
+// t: t-offset itself may be out of range.
+func sinceWindowStart(t, size, offset int64) int64 {
+	since := (t%size - offset%size) % size
+	if since < 0 {
+		since += size
+	}
+	return since
 }
 
 func (p *panes[K, A]) table() *memory.Table[K, A] {
@@ -264,7 +282,7 @@ func (p *panes[K, A]) complete(t int64) *pane[K, A] {
 
 // release closes the earliest pane.
 func (p *panes[K, A]) release(first *pane[K, A]) {
-	p.open = p.open[:copy(p.open, p.open[1:])]
+	p.open = slices.Delete(p.open, 0, 1) // which forgets the table, too
 	p.last = nil
 	if len(p.spare) < maxSpare {
 		first.table.Clear()
