@@ -120,7 +120,7 @@ type Host struct {
 	// closers release what the tasks exchange records through: partitions and
 	// gates, which their tasks close before, and pools.
 	closers []func()
-	tasks    map[ids.Subtask]*task
+	tasks   map[ids.Subtask]*task
 	// taskManagers are the names of the TaskManagers that the workers run on.
 	taskManagers map[int]string
 	group        *goroutine.Group
@@ -206,9 +206,15 @@ func (h *Host) Start(refs []Ref, peers []Peer) error {
 func (h *Host) run(id ids.Subtask, start func() error) {
 	t := h.tasks[id]
 	h.cfg.Events(Event{Vertex: id.Vertex, Subtask: id.Index, State: Initializing})
-	err := t.runAfter(start, func() {
+	err := errGoexit
+	defer func() { h.ended(id, err) }()
+	err = t.runAfter(start, func() {
 		h.cfg.Events(Event{Vertex: id.Vertex, Subtask: id.Index, State: Running})
 	})
+}
+
+// ended says how a subtask has ended.
+func (h *Host) ended(id ids.Subtask, err error) {
 	e := Event{Vertex: id.Vertex, Subtask: id.Index, State: Finished, Err: err}
 	switch {
 	case errors.Is(err, ErrCanceled):
@@ -257,15 +263,17 @@ func (h *Host) EnumerateSplits(ctx context.Context, vertex int) (splits []Split,
 // AssignSplits gives splits to a source's subtask; noMore says that these are
 // the last.
 func (h *Host) AssignSplits(vertex, subtask int, splits []Split, noMore bool) error {
+	h.mu.Lock()
 	t, ok := h.tasks[ids.Subtask{Vertex: vertex, Index: subtask}]
+	h.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("vertex %d subtask %d does not run on this worker", vertex, subtask)
 	}
-	source, ok := t.head.(interface{ assign([]Split, bool) error })
-	if !ok {
+	if !h.layout.Chains[vertex].Head.Source {
 		return fmt.Errorf("%s is not a source", t.ctx.Name)
 	}
-	t.post(func() error { return source.assign(splits, noMore) })
+	// The task may still be opening its sinks; it reads letters after that.
+	t.post(func() error { return t.head.(splitTaker).assign(splits, noMore) })
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package task
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
 	"unsafe"
 
 	"github.com/weirstream/weir/internal/key"
@@ -40,14 +42,22 @@ func NewKeyField[K comparable, T any](f func(*T) *K) (KeySelector[K, T], error) 
 
 // fieldOffset returns where in a T the F lies to which f points. It asks twice,
 // with different values, so that a pointer to something else is found.
-func fieldOffset[T, F any](f func(*T) *F) (uintptr, error) {
+func fieldOffset[T, F any](f func(*T) *F) (offset uintptr, err error) {
+	if f == nil {
+		return 0, errors.New("there is no function")
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the function must return a pointer to a field of its argument, whatever is in it; given an empty %v it panicked: %v", reflect.TypeFor[T](), p)
+		}
+	}()
 	var values [2]T
 	var offsets [2]uintptr
 	for i := range values {
 		base, field := uintptr(unsafe.Pointer(&values[i])), uintptr(unsafe.Pointer(f(&values[i])))
 		var zero F
 		if field < base || field+unsafe.Sizeof(zero) > base+unsafe.Sizeof(values[i]) {
-			return 0, fmt.Errorf("the function must return a pointer to a field of its argument, a %T inside %T itself", zero, values[i])
+			return 0, fmt.Errorf("the function must return a pointer to a field of its argument: to a %v inside the %v itself", reflect.TypeFor[F](), reflect.TypeFor[T]())
 		}
 		offsets[i] = field - base
 	}

@@ -66,6 +66,11 @@ func (s SourceCode[T]) head(ctx *Context, next any, request func()) head {
 	return h
 }
 
+// splitTaker is the head of a source's task, whatever the type of its records.
+type splitTaker interface {
+	assign(splits []Split, noMore bool) error
+}
+
 // sourceHead reads the splits that its subtask is given, in turn, and asks for
 // more when it has none.
 type sourceHead[T any] struct {
@@ -128,6 +133,9 @@ func (h *sourceHead[T]) step(limit int) (n int, s status, err error) {
 		}
 		if n > 0 {
 			return n, working, nil
+		}
+		if r.ready == nil {
+			return 0, working, fmt.Errorf("read split %q: the reader (%T) returned neither a record nor an error; one that may have to wait needs a method Ready that says when to go on", r.split.ID, r.reader)
 		}
 	}
 	return h.pause()
