@@ -56,7 +56,7 @@ type connection struct {
 		outbox   outbox
 		outgoing map[channelKey]*outChannel
 		incoming map[channelKey]*inChannel
-		early    map[channelKey]uint32 // credit without partition
+		early    map[channelKey]credit // for channels without partition
 		credits  fifo[*inChannel]      // credit to announce
 		urgent   bool                  // now, with a write of its own
 		idle     bool                  // the writer waits for wake
@@ -67,7 +67,7 @@ func newConnection(e *Endpoint, worker int) *connection {
 	c := &connection{endpoint: e, worker: worker, wake: make(chan struct{}, 1), settled: make(chan struct{})}
 	c.mu.outgoing = make(map[channelKey]*outChannel)
 	c.mu.incoming = make(map[channelKey]*inChannel)
-	c.mu.early = make(map[channelKey]uint32)
+	c.mu.early = make(map[channelKey]credit)
 	return c
 }
 
@@ -82,9 +82,9 @@ func (c *connection) addOutgoing(ch *outChannel) error {
 		return fmt.Errorf("%v to worker %d has a sender already", ch.key, c.worker)
 	}
 	c.mu.outgoing[ch.key] = ch
-	if credit, early := c.mu.early[ch.key]; early {
+	if kept, early := c.mu.early[ch.key]; early {
 		delete(c.mu.early, ch.key)
-		return c.mu.outbox.addCredit(ch, credit)
+		return c.mu.outbox.addCredit(ch, kept)
 	}
 	return nil
 }
@@ -158,12 +158,12 @@ func (c *connection) sendWatermark(ch *outChannel, wm int64) {
 }
 
 // addCredit hands credit that the peer announced to the channel it is for.
-func (c *connection) addCredit(key channelKey, n uint32) error {
+func (c *connection) addCredit(key channelKey, more credit) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ch, known := c.mu.outgoing[key]
 	if known {
-		if err := c.mu.outbox.addCredit(ch, n); err != nil {
+		if err := c.mu.outbox.addCredit(ch, more); err != nil {
 			return err
 		}
 		c.wakeLocked()
@@ -173,10 +173,11 @@ func (c *connection) addCredit(key channelKey, n uint32) error {
 	if !again && len(c.mu.early) >= maxEarly {
 		return fmt.Errorf("%v: credit for more than %d channels that have no sender", key, maxEarly)
 	}
-	if n > maxCredit-kept {
-		return fmt.Errorf("%v: credit of %d on top of %d: more than %d cannot be", key, n, kept, maxCredit)
+	sum, err := kept.plus(more)
+	if err != nil {
+		return fmt.Errorf("%v: %w", key, err)
 	}
-	c.mu.early[key] = kept + n
+	c.mu.early[key] = sum
 	return nil
 }
 

@@ -42,8 +42,10 @@ type account struct {
 	// latest one alone would take the floating buffers away after each burst.
 	peak, last int32
 	frames     int32
-	waiting    bool
-	ended      bool
+	// soon is set when the pending credit is to be announced at once.
+	soon    bool
+	waiting bool
+	ended   bool
 }
 
 // demandPeriod is the number of frames after which a larger backlog is
@@ -92,24 +94,37 @@ func (l *ledger) receive(c int, backlog uint32) error {
 	l.update(a, func() {
 		a.outstanding--
 		a.inUse++
-		a.observe(backlog)
-		for l.floating > 0 && l.short(a) {
-			l.floating--
-			a.pending++
-		}
-		if l.short(a) && !a.waiting {
-			a.waiting = true
-			l.waiting.push(int32(c))
+		if a.frames++; a.frames >= demandPeriod {
+			a.frames, a.last, a.peak = 0, a.peak, 0
 		}
 	})
+	l.want(c, backlog)
 	return nil
 }
 
-func (a *account) observe(backlog uint32) {
-	if a.frames++; a.frames >= demandPeriod {
-		a.frames, a.last, a.peak = 0, a.peak, 0
+// stalled notes that the sender of channel c has buffers and no credit. Credit
+// may have been added to c alone.
+func (l *ledger) stalled(c int, backlog uint32) {
+	l.want(c, backlog)
+	l.channels[c].soon = true
+}
+
+// want gives channel c the floating buffers that its backlog asks for, and
+// puts it in line when there are not enough.
+func (l *ledger) want(c int, backlog uint32) {
+	a := &l.channels[c]
+	l.update(a, func() {
+		a.peak = max(a.peak, int32(min(backlog, maxCredit)))
+		for l.floating > 0 && l.short(a) {
+			l.floating--
+			a.pending++
+			a.soon = true
+		}
+	})
+	if l.short(a) && !a.waiting {
+		a.waiting = true
+		l.waiting.push(int32(c))
 	}
-	a.peak = max(a.peak, int32(min(backlog, maxCredit)))
 }
 
 // recycle accounts for a buffer of channel c that came back. It returns the
@@ -151,7 +166,7 @@ func (l *ledger) announce(c int) int {
 	a := &l.channels[c]
 	n := a.pending
 	l.update(a, func() {
-		a.pending = 0
+		a.pending, a.soon = 0, false
 		a.outstanding += n
 	})
 	return int(n)
@@ -173,15 +188,16 @@ func (l *ledger) end(c int) {
 // urgent tells whether the pending credit of channel c is worth a write of its
 // own: when it is half of what the channel has, the sender has at most the
 // other half, and there is time for the announcement to reach it before it
-// runs out. Credit that is not urgent travels with the next write, whatever it
-// is for, or waits; idle says that the task has nothing to do, and then a
-// sender must not wait without credit.
+// runs out. Credit that is not urgent travels with the next write, whatever
+// that is for. But a sender that has said it waits, or got more buffers for
+// its backlog, is told at once; and so is one without credit when the task is
+// idle, that is, has nothing that it could still recycle.
 func (l *ledger) urgent(c int, idle bool) bool {
 	a := &l.channels[c]
 	if a.pending == 0 {
 		return false
 	}
-	return 2*a.pending >= a.held() || idle && a.outstanding == 0
+	return a.soon || 2*a.pending >= a.held() || idle && a.outstanding == 0
 }
 
 // update keeps dry in step with a change of a.

@@ -81,6 +81,9 @@ func TestLedgerKeepsEveryBufferInOnePlace(t *testing.T) {
 					inUse[c]++
 				}
 			},
+			"stalled": func(t *rapid.T) {
+				l.stalled(channel.Draw(t, "channel"), rapid.Uint32Range(1, 20).Draw(t, "backlog"))
+			},
 			"recycle": func(t *rapid.T) {
 				c := channel.Draw(t, "channel")
 				if inUse[c] == 0 {

@@ -21,12 +21,14 @@ type outChannel struct {
 	queue    fifo[item] // in order
 	priority fifo[item] // events that overtake the queue
 	backlog  uint32     // buffers in queue
+	reported uint32     // backlog that the receiver knows of
 	credit   uint32
 	sequence uint32 // of the next frame
 	// writing is the number of items taken and not yet written.
 	writing int
 	// open is set by the first credit: the receiver knows the channel.
-	open bool
+	// floating tells that it has buffers to give to a channel with a backlog.
+	open, floating bool
 	// running tells that the beginning of a run was sent and not yet its end.
 	running bool
 	// ready and urgent tell that the channel is in these lists of the outbox.
@@ -36,19 +38,33 @@ type outChannel struct {
 	ended, closed bool
 }
 
-// sendable tells whether something of the channel may be sent now, and whether
-// that has priority.
-func (c *outChannel) sendable() (ok, priority bool) {
-	if !c.open || c.closed {
-		return false, false
+// sending is what a channel can do next.
+type sending uint8
+
+const (
+	sendNothing sending = iota
+	// sendBacklog tells the receiver that buffers wait, since there is no
+	// credit to send one with, and the receiver knows of none.
+	sendBacklog
+	sendQueued
+	sendPriority
+)
+
+// sendable tells what may be sent of the channel now.
+func (c *outChannel) sendable() sending {
+	switch {
+	case !c.open || c.closed:
+		return sendNothing
+	case c.priority.len() > 0 && !c.running:
+		return sendPriority
+	case c.queue.len() == 0:
+		return sendNothing
+	case c.credit > 0 || c.queue.front().buffer == nil:
+		return sendQueued
+	case c.floating && c.reported == 0:
+		return sendBacklog
 	}
-	if c.priority.len() > 0 && !c.running {
-		return true, true
-	}
-	if c.queue.len() == 0 {
-		return false, false
-	}
-	return c.credit > 0 || c.queue.front().buffer == nil, false
+	return sendNothing
 }
 
 // empty tells whether all that was sent on the channel has been written.
@@ -62,6 +78,8 @@ type outgoing struct {
 	channel  *outChannel
 	sequence uint32
 	backlog  uint32
+	// report makes it the backlog alone, without the item.
+	report bool
 }
 
 // outbox decides what a connection sends next: of all channels that have
@@ -102,12 +120,28 @@ func (o *outbox) watermark(c *outChannel, wm int64) {
 	o.push(c, item{watermark: wm})
 }
 
-// addCredit gives the channel more credit, and opens it.
-func (o *outbox) addCredit(c *outChannel, n uint32) error {
-	if n > maxCredit-c.credit {
-		return fmt.Errorf("%v: credit of %d on top of %d: more than %d cannot be", c.key, n, c.credit, maxCredit)
+// credit is what a receiver announces.
+type credit struct {
+	buffers uint32
+	// floating tells that a backlog gets more.
+	floating bool
+}
+
+// plus adds what was announced later.
+func (c credit) plus(more credit) (credit, error) {
+	if more.buffers > maxCredit-c.buffers {
+		return c, fmt.Errorf("credit of %d on top of %d: more than %d cannot be", more.buffers, c.buffers, maxCredit)
 	}
-	c.credit += n
+	return credit{c.buffers + more.buffers, more.floating}, nil
+}
+
+// addCredit gives the channel more credit, and opens it.
+func (o *outbox) addCredit(c *outChannel, more credit) error {
+	sum, err := credit{c.credit, c.floating}.plus(more)
+	if err != nil {
+		return fmt.Errorf("%v: %w", c.key, err)
+	}
+	c.credit, c.floating = sum.buffers, sum.floating
 	c.open = true
 	o.list(c)
 	return nil
@@ -118,14 +152,18 @@ func (o *outbox) idle() bool { return o.ready.len() == 0 && o.urgent.len() == 0 
 
 // list puts the channel in the list that it belongs to, if it is not there.
 func (o *outbox) list(c *outChannel) {
-	switch ok, priority := c.sendable(); {
-	case !ok:
-	case priority && !c.urgent:
-		c.urgent = true
-		o.urgent.push(c)
-	case !priority && !c.ready:
-		c.ready = true
-		o.ready.push(c)
+	switch c.sendable() {
+	case sendNothing:
+	case sendPriority:
+		if !c.urgent {
+			c.urgent = true
+			o.urgent.push(c)
+		}
+	default:
+		if !c.ready {
+			c.ready = true
+			o.ready.push(c)
+		}
 	}
 }
 
@@ -144,11 +182,11 @@ func (o *outbox) take(dst []outgoing, buffers, others int) []outgoing {
 		default:
 			return dst
 		}
-		ok, priority := c.sendable()
-		if !ok {
+		what := c.sendable()
+		if what == sendNothing {
 			continue
 		}
-		out := c.next(priority)
+		out := c.next(what)
 		if out.buffer != nil {
 			buffers--
 		} else {
@@ -160,12 +198,17 @@ func (o *outbox) take(dst []outgoing, buffers, others int) []outgoing {
 	return dst
 }
 
-// next takes the channel's next item, which must be sendable.
-func (c *outChannel) next(priority bool) outgoing {
+// next takes what is sendable of the channel.
+func (c *outChannel) next(what sending) outgoing {
 	out := outgoing{channel: c, sequence: c.sequence}
-	c.sequence++
 	c.writing++
-	if priority {
+	if what == sendBacklog {
+		c.reported = c.backlog
+		out.backlog, out.report = c.backlog, true
+		return out
+	}
+	c.sequence++
+	if what == sendPriority {
 		out.item = c.priority.pop()
 		return out
 	}
@@ -174,6 +217,7 @@ func (c *outChannel) next(priority bool) outgoing {
 	case out.buffer != nil:
 		c.credit--
 		c.backlog--
+		c.reported = c.backlog
 		out.backlog = c.backlog
 		c.running = out.buffer.Run.open()
 	case out.event != nil && out.event.Kind == EventEndOfInput:
