@@ -345,7 +345,9 @@ func configure(address, base string) taskmanager.Config {
 		Host: "127.0.0.1", DataBindAddress: "127.0.0.1:0", JobManager: address,
 		DialOptions: []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())},
 		Slots:       2, NetworkMemoryPerSlot: testMemory, SegmentSize: 32 << 10,
-		Version: "9.9.9", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		// A machine that is slow for a moment must not make a second attempt.
+		Registration: taskmanager.RegistrationConfig{InitialTimeout: patience, MaxTimeout: patience},
+		Version:      "9.9.9", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Launcher: &taskmanager.Processes{
 			WorkingDirectory: filepath.Join(base, "work"), LogDirectory: filepath.Join(base, "log"), WorkerMemoryPerSlot: 64 << 20,
 		},

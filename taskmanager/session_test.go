@@ -151,7 +151,7 @@ func TestRefusedRegistration(t *testing.T) {
 	jm := newJobManager(t)
 	jm.mu.refuse = status.Error(codes.Unauthenticated, "the credential is wrong")
 	config := configure(jm.address, t.TempDir())
-	config.Registration = taskmanager.RegistrationConfig{RefusedDelay: time.Millisecond, Timeout: 30 * time.Millisecond}
+	config.Registration = taskmanager.RegistrationConfig{InitialTimeout: patience, RefusedDelay: time.Millisecond, Timeout: 30 * time.Millisecond}
 	tm, err := taskmanager.New(config)
 	if err != nil {
 		t.Fatal(err)
