@@ -1,16 +1,17 @@
 package jobmanager
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/weirstream/weir/internal/ids"
 )
 
 const (
-	// outputLimit bounds what is kept of a job's output.
+	// outputLimit is how much is kept of a job's output, give or take a chunk.
 	outputLimit = 1 << 20
-	// outputChunk is the size up to which what is printed is joined, so that a
-	// job which prints byte by byte does not take a chunk for each.
+	// outputChunk is the size of the chunks in which it is kept and forgotten:
+	// what is printed is joined up to it, and cut above it.
 	outputChunk = 32 << 10
 )
 
@@ -35,39 +36,40 @@ func (p *printed) end() uint64 { return p.at + uint64(len(p.data)) }
 
 // append takes in what a worker has printed. data belongs to the output then.
 func (o *output) append(taskManager ids.TaskManagerID, standardError bool, data []byte) {
-	if len(data) == 0 {
-		return
+	for len(data) > 0 {
+		n := min(len(data), outputChunk)
+		o.add(printed{at: o.end, taskManager: taskManager, standardError: standardError, data: data[:n:n]})
+		data = data[n:]
 	}
-	if n := len(o.chunks); n > 0 {
-		last := &o.chunks[n-1]
-		if last.taskManager == taskManager && last.standardError == standardError && len(last.data)+len(data) <= outputChunk {
-			// Readers hold the bytes up to the old length, which stay.
-			last.data = append(last.data, data...)
-			o.end = last.end()
-			o.forget()
-			return
-		}
-	}
-	o.chunks = append(o.chunks, printed{at: o.end, taskManager: taskManager, standardError: standardError, data: data})
-	o.end += uint64(len(data))
-	o.forget()
-}
-
-// forget drops whole chunks from the front while there is too much, and cuts
-// one that is too much by itself.
-func (o *output) forget() {
 	drop := 0
-	for drop < len(o.chunks)-1 && o.end-o.chunks[drop].at > outputLimit {
+	for o.end-o.chunkEnd(drop) >= outputLimit {
 		drop++
 	}
 	if drop > 0 {
-		o.chunks = append(o.chunks[:0:0], o.chunks[drop:]...)
+		o.chunks = slices.Clone(o.chunks[drop:])
 	}
-	if first := &o.chunks[0]; len(first.data) > outputLimit {
-		cut := len(first.data) - outputLimit
-		first.at += uint64(cut)
-		first.data = first.data[cut:]
+}
+
+// add adds a chunk, or joins it with the last.
+func (o *output) add(p printed) {
+	o.end = p.end()
+	if n := len(o.chunks); n > 0 {
+		last := &o.chunks[n-1]
+		if last.taskManager == p.taskManager && last.standardError == p.standardError && len(last.data)+len(p.data) <= outputChunk {
+			// Readers hold the bytes up to the old length, which stay.
+			last.data = append(last.data, p.data...)
+			return
+		}
 	}
+	o.chunks = append(o.chunks, p)
+}
+
+// chunkEnd returns the position after chunk i, or of the end if there is none.
+func (o *output) chunkEnd(i int) uint64 {
+	if i >= len(o.chunks) {
+		return o.end
+	}
+	return o.chunks[i].end()
 }
 
 // start returns the position of the first byte that is still there.
