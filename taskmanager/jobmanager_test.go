@@ -3,6 +3,7 @@ package taskmanager_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -177,7 +178,31 @@ var testBinary = sync.OnceValue(func() []byte {
 	return content
 })
 
-func (jm *jobManager) offerTestBinary() [32]byte { return jm.offer(testBinary()) }
+var testDigest = sync.OnceValue(func() [32]byte { return sha256.Sum256(testBinary()) })
+
+func (jm *jobManager) offerTestBinary() [32]byte {
+	jm.offerAs(testDigest(), func(stream grpc.ServerStreamingServer[tmv1.FetchArtefactResponse]) error {
+		return sendChunks(stream, uint64(len(testBinary())), testBinary())
+	})
+	return testDigest()
+}
+
+// cacheTestBinary lets a TaskManager find the test's executable as if an earlier
+// one had left it. Where files cannot be linked it is fetched, which takes
+// longer.
+func cacheTestBinary(t *testing.T, base string) {
+	t.Helper()
+	digest := testDigest()
+	artefacts := filepath.Join(base, "work", "artefacts")
+	if err := os.MkdirAll(artefacts, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Link(executable, filepath.Join(artefacts, hex.EncodeToString(digest[:])))
+}
 
 // accept waits for a TaskManager and accepts it.
 func (jm *jobManager) accept(t *testing.T) *gateway {
@@ -379,6 +404,7 @@ func cluster(t *testing.T) (g *gateway, digest [32]byte, base string) {
 	t.Helper()
 	jm := newJobManager(t)
 	base = t.TempDir()
+	cacheTestBinary(t, base)
 	run(t, configure(jm.address, base))
 	return jm.accept(t), jm.offerTestBinary(), base
 }
