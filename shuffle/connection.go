@@ -56,7 +56,7 @@ type connection struct {
 		outbox   outbox
 		outgoing map[channelKey]*outChannel
 		incoming map[channelKey]*inChannel
-		early    map[channelKey]credit // for channels without partition
+		early    map[channelKey]uint32 // credit without partition
 		credits  fifo[*inChannel]      // credit to announce
 		urgent   bool                  // now, with a write of its own
 		idle     bool                  // the writer waits for wake
@@ -67,7 +67,7 @@ func newConnection(e *Endpoint, worker int) *connection {
 	c := &connection{endpoint: e, worker: worker, wake: make(chan struct{}, 1), settled: make(chan struct{})}
 	c.mu.outgoing = make(map[channelKey]*outChannel)
 	c.mu.incoming = make(map[channelKey]*inChannel)
-	c.mu.early = make(map[channelKey]credit)
+	c.mu.early = make(map[channelKey]uint32)
 	return c
 }
 
@@ -158,7 +158,7 @@ func (c *connection) sendWatermark(ch *outChannel, wm int64) {
 }
 
 // addCredit hands credit that the peer announced to the channel it is for.
-func (c *connection) addCredit(key channelKey, more credit) error {
+func (c *connection) addCredit(key channelKey, more uint32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ch, known := c.mu.outgoing[key]
@@ -173,9 +173,9 @@ func (c *connection) addCredit(key channelKey, more credit) error {
 	if !again && len(c.mu.early) >= maxEarly {
 		return fmt.Errorf("%v: credit for more than %d channels that have no sender", key, maxEarly)
 	}
-	sum, err := kept.plus(more)
+	sum, err := sumCredit(key, kept, more)
 	if err != nil {
-		return fmt.Errorf("%v: %w", key, err)
+		return err
 	}
 	c.mu.early[key] = sum
 	return nil

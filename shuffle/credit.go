@@ -97,23 +97,6 @@ func (l *ledger) receive(c int, backlog uint32) error {
 		if a.frames++; a.frames >= demandPeriod {
 			a.frames, a.last, a.peak = 0, a.peak, 0
 		}
-	})
-	l.want(c, backlog)
-	return nil
-}
-
-// stalled notes that the sender of channel c has buffers and no credit. Credit
-// may have been added to c alone.
-func (l *ledger) stalled(c int, backlog uint32) {
-	l.want(c, backlog)
-	l.channels[c].soon = true
-}
-
-// want gives channel c the floating buffers that its backlog asks for, and
-// puts it in line when there are not enough.
-func (l *ledger) want(c int, backlog uint32) {
-	a := &l.channels[c]
-	l.update(a, func() {
 		a.peak = max(a.peak, int32(min(backlog, maxCredit)))
 		for l.floating > 0 && l.short(a) {
 			l.floating--
@@ -125,6 +108,7 @@ func (l *ledger) want(c int, backlog uint32) {
 		a.waiting = true
 		l.waiting.push(int32(c))
 	}
+	return nil
 }
 
 // recycle accounts for a buffer of channel c that came back. It returns the
@@ -189,9 +173,9 @@ func (l *ledger) end(c int) {
 // own: when it is half of what the channel has, the sender has at most the
 // other half, and there is time for the announcement to reach it before it
 // runs out. Credit that is not urgent travels with the next write, whatever
-// that is for. But a sender that has said it waits, or got more buffers for
-// its backlog, is told at once; and so is one without credit when the task is
-// idle, that is, has nothing that it could still recycle.
+// that is for. But a sender that got floating buffers is told at once; and so
+// is one without credit when the task is idle, that is, has nothing that it
+// could still recycle.
 func (l *ledger) urgent(c int, idle bool) bool {
 	a := &l.channels[c]
 	if a.pending == 0 {

@@ -81,9 +81,6 @@ func TestLedgerKeepsEveryBufferInOnePlace(t *testing.T) {
 					inUse[c]++
 				}
 			},
-			"stalled": func(t *rapid.T) {
-				l.stalled(channel.Draw(t, "channel"), rapid.Uint32Range(1, 20).Draw(t, "backlog"))
-			},
 			"recycle": func(t *rapid.T) {
 				c := channel.Draw(t, "channel")
 				if inUse[c] == 0 {
@@ -231,5 +228,25 @@ func TestLedgerAnnouncesByHalves(t *testing.T) {
 	l.recycle(0)
 	if l.urgent(0, true) {
 		t.Fatal("one of 8 is urgent though the sender has 4")
+	}
+}
+
+// TestLedgerAnnouncesFloatingBuffersAtOnce verifies that a sender with a
+// backlog does not wait for its floating buffers until something is recycled.
+func TestLedgerAnnouncesFloatingBuffersAtOnce(t *testing.T) {
+	l := newLedger(1, 8, 9)
+	l.announce(0)
+	for range 6 {
+		if err := l.receive(0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := l.channels[0]; a.pending != 1 || !l.urgent(0, false) {
+		t.Fatalf("six of eight exclusive buffers are used and one floats: pending %d, urgent %v", a.pending, l.urgent(0, false))
+	}
+	l.announce(0)
+	l.recycle(0)
+	if l.channels[0].pending != 1 || l.urgent(0, false) {
+		t.Fatal("the buffer that came back is urgent since a floating one once was")
 	}
 }

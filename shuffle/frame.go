@@ -20,9 +20,8 @@ import (
 //	28 u32 edge       \
 //	32 u32 from        > the channel; a subtask sends, a subtask receives
 //	36 u32 to         /
-//	40 u32 sequence: buffers, watermarks and events of a channel are numbered
-//	       from 0, and wrap
-//	44 u32 backlog: buffers that wait at the sender; of credit: how much
+//	40 u32 sequence: what is sent on a channel is numbered from 0, and wraps
+//	44 u32 backlog: buffers that wait behind this one; of credit: how much
 //	48 u32 records
 //	52 u32 zero
 //	56 i64 watermark
@@ -41,7 +40,6 @@ const (
 	frameWatermark frameKind = 2 // no payload
 	frameEvent     frameKind = 3 // payload: an event
 	frameCredit    frameKind = 4 // no payload; sent by the channel's receiver
-	frameBacklog   frameKind = 5 // no payload; sent when there is no credit
 )
 
 func (k frameKind) String() string {
@@ -54,8 +52,6 @@ func (k frameKind) String() string {
 		return "event"
 	case frameCredit:
 		return "credit"
-	case frameBacklog:
-		return "backlog"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
@@ -66,9 +62,6 @@ const (
 	flagMark uint16 = 4
 	// flagPriority is set in the frame of an event with priority.
 	flagPriority uint16 = 1
-	// flagFloating is set in credit of a gate that gives more to a channel
-	// with a backlog.
-	flagFloating uint16 = 1
 )
 
 // maxEventFrame bounds the payload of an event frame.
@@ -163,9 +156,7 @@ func (h *header) check(maxPayload int) error {
 		limit, flags = maxPayload, flagRun|flagMark
 	case frameEvent:
 		limit, flags = maxEventFrame, flagPriority
-	case frameCredit:
-		flags = flagFloating
-	case frameWatermark, frameBacklog:
+	case frameWatermark, frameCredit:
 	default:
 		return fmt.Errorf("frame of unknown kind %d", uint8(h.kind))
 	}

@@ -86,8 +86,6 @@ type Gate struct {
 	remote []*inChannel
 	// done is the task's own mark that it has closed the gate.
 	done bool
-	// floating tells that the pool has more than the exclusive buffers.
-	floating bool
 
 	// These are guarded by the pool's mutex.
 	ledger ledger
@@ -149,7 +147,6 @@ func (g *Gate) noteLocked(index int) creditNote {
 func (g *Gate) open(exclusive int) {
 	g.pool.mu.Lock()
 	g.ledger = newLedger(len(g.remote), exclusive, g.pool.size)
-	g.floating = g.ledger.floating > 0
 	for _, in := range g.remote {
 		in.listed = true
 	}
@@ -182,15 +179,6 @@ func (g *Gate) accept(in *inChannel, backlog uint32) (*Buffer, error) {
 	g.pool.mu.Unlock()
 	note.send()
 	return b, nil
-}
-
-// stalled notes that a sender has buffers and no credit.
-func (g *Gate) stalled(in *inChannel, n uint32) {
-	g.pool.mu.Lock()
-	g.ledger.stalled(in.index, n)
-	note := g.noteLocked(in.index)
-	g.pool.mu.Unlock()
-	note.send()
 }
 
 // takeCredit takes the credit that is to be announced on a channel.

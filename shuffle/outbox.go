@@ -21,14 +21,12 @@ type outChannel struct {
 	queue    fifo[item] // in order
 	priority fifo[item] // events that overtake the queue
 	backlog  uint32     // buffers in queue
-	reported uint32     // backlog that the receiver knows of
 	credit   uint32
 	sequence uint32 // of the next frame
 	// writing is the number of items taken and not yet written.
 	writing int
 	// open is set by the first credit: the receiver knows the channel.
-	// floating tells that it has buffers to give to a channel with a backlog.
-	open, floating bool
+	open bool
 	// running tells that the beginning of a run was sent and not yet its end.
 	running bool
 	// ready and urgent tell that the channel is in these lists of the outbox.
@@ -43,9 +41,6 @@ type sending uint8
 
 const (
 	sendNothing sending = iota
-	// sendBacklog tells the receiver that buffers wait, since there is no
-	// credit to send one with, and the receiver knows of none.
-	sendBacklog
 	sendQueued
 	sendPriority
 )
@@ -61,8 +56,6 @@ func (c *outChannel) sendable() sending {
 		return sendNothing
 	case c.credit > 0 || c.queue.front().buffer == nil:
 		return sendQueued
-	case c.floating && c.reported == 0:
-		return sendBacklog
 	}
 	return sendNothing
 }
@@ -78,8 +71,6 @@ type outgoing struct {
 	channel  *outChannel
 	sequence uint32
 	backlog  uint32
-	// report makes it the backlog alone, without the item.
-	report bool
 }
 
 // outbox decides what a connection sends next: of all channels that have
@@ -120,28 +111,13 @@ func (o *outbox) watermark(c *outChannel, wm int64) {
 	o.push(c, item{watermark: wm})
 }
 
-// credit is what a receiver announces.
-type credit struct {
-	buffers uint32
-	// floating tells that a backlog gets more.
-	floating bool
-}
-
-// plus adds what was announced later.
-func (c credit) plus(more credit) (credit, error) {
-	if more.buffers > maxCredit-c.buffers {
-		return c, fmt.Errorf("credit of %d on top of %d: more than %d cannot be", more.buffers, c.buffers, maxCredit)
-	}
-	return credit{c.buffers + more.buffers, more.floating}, nil
-}
-
 // addCredit gives the channel more credit, and opens it.
-func (o *outbox) addCredit(c *outChannel, more credit) error {
-	sum, err := credit{c.credit, c.floating}.plus(more)
+func (o *outbox) addCredit(c *outChannel, more uint32) error {
+	sum, err := sumCredit(c.key, c.credit, more)
 	if err != nil {
-		return fmt.Errorf("%v: %w", c.key, err)
+		return err
 	}
-	c.credit, c.floating = sum.buffers, sum.floating
+	c.credit = sum
 	c.open = true
 	o.list(c)
 	return nil
@@ -149,6 +125,14 @@ func (o *outbox) addCredit(c *outChannel, more credit) error {
 
 // idle tells whether there is nothing to take.
 func (o *outbox) idle() bool { return o.ready.len() == 0 && o.urgent.len() == 0 }
+
+// sumCredit adds credit that was announced to what a channel has.
+func sumCredit(key channelKey, have, more uint32) (uint32, error) {
+	if more > maxCredit-have {
+		return 0, fmt.Errorf("%v: credit of %d on top of %d: more than %d cannot be", key, more, have, maxCredit)
+	}
+	return have + more, nil
+}
 
 // list puts the channel in the list that it belongs to, if it is not there.
 func (o *outbox) list(c *outChannel) {
@@ -201,13 +185,8 @@ func (o *outbox) take(dst []outgoing, buffers, others int) []outgoing {
 // next takes what is sendable of the channel.
 func (c *outChannel) next(what sending) outgoing {
 	out := outgoing{channel: c, sequence: c.sequence}
-	c.writing++
-	if what == sendBacklog {
-		c.reported = c.backlog
-		out.backlog, out.report = c.backlog, true
-		return out
-	}
 	c.sequence++
+	c.writing++
 	if what == sendPriority {
 		out.item = c.priority.pop()
 		return out
@@ -217,7 +196,6 @@ func (c *outChannel) next(what sending) outgoing {
 	case out.buffer != nil:
 		c.credit--
 		c.backlog--
-		c.reported = c.backlog
 		out.backlog = c.backlog
 		c.running = out.buffer.Run.open()
 	case out.event != nil && out.event.Kind == EventEndOfInput:

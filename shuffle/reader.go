@@ -158,15 +158,11 @@ func (r *receiver) receive() error {
 	r.traffic.Frames++
 	r.traffic.Bytes += HeaderSize + uint64(h.length)
 	if h.kind == frameCredit {
-		return r.connection.addCredit(h.channel, credit{h.backlog, h.flags&flagFloating != 0})
+		return r.connection.addCredit(h.channel, h.backlog)
 	}
 	in, err := r.channel(h.channel)
 	if err != nil {
 		return err
-	}
-	if h.kind == frameBacklog {
-		in.gate.stalled(in, h.backlog)
-		return nil
 	}
 	if h.sequence != in.sequence {
 		return fmt.Errorf("%v: %v frame %d arrived instead of frame %d", h.channel, h.kind, h.sequence, in.sequence)

@@ -123,9 +123,6 @@ func (w *frameWriter) encode() {
 			continue // the gate was closed, or it left with an earlier write
 		}
 		h := header{kind: frameCredit, channel: in.key, backlog: uint32(n), watermark: NoWatermark}
-		if in.gate.floating {
-			h.flags = flagFloating
-		}
 		w.control(&h)
 	}
 	for i := range w.items {
@@ -136,9 +133,6 @@ func (w *frameWriter) encode() {
 			w.data(&h, it.buffer)
 		case it.event != nil:
 			w.event(&h, it.event)
-		case it.report:
-			h.kind, h.sequence, h.watermark = frameBacklog, 0, NoWatermark
-			w.control(&h)
 		default:
 			h.kind = frameWatermark
 			w.control(&h)
