@@ -101,8 +101,10 @@ type inChannel struct {
 	// gate's configuration.
 	index, channel int
 
-	// sequence is the number of the next frame; the connection's reader's.
+	// sequence is the number of the next frame, and done tells that none may
+	// come; both are the connection's reader's.
 	sequence uint32
+	done     bool
 	// listed tells that the channel is in its connection's list of credit to
 	// announce. It is guarded by the pool's mutex.
 	listed bool

@@ -75,6 +75,8 @@ type partitionChannel struct {
 	local      *localChannel
 	connection *connection
 	remote     *outChannel
+	// ended is kept in a build with invariants: nothing follows the end.
+	ended bool
 }
 
 // TryRequest takes a buffer for records. It returns nil when none is free, and
@@ -117,7 +119,7 @@ func (p *Partition) Send(channel int, b *Buffer) {
 	if invariants.Enabled {
 		invariants.Check(!b.free, "a buffer of pool %q was sent after it was recycled", b.pool.name)
 	}
-	c := &p.channels[channel]
+	c := p.channel(channel)
 	if c.local != nil {
 		c.local.send(Delivery{Buffer: b, Watermark: b.Watermark})
 		return
@@ -125,11 +127,19 @@ func (p *Partition) Send(channel int, b *Buffer) {
 	c.connection.send(c.remote, item{buffer: b})
 }
 
+func (p *Partition) channel(i int) *partitionChannel {
+	c := &p.channels[i]
+	if invariants.Enabled {
+		invariants.Check(!c.ended, "edge %d subtask %d: channel %d was sent something after its end of input", p.edge, p.from, i)
+	}
+	return c
+}
+
 // SendWatermark sends a watermark: with the last buffer, when that is still
 // queued, otherwise by itself, which needs no credit. Of several that wait,
 // the largest is sent. It must not be called between the buffers of a run.
 func (p *Partition) SendWatermark(channel int, wm int64) {
-	c := &p.channels[channel]
+	c := p.channel(channel)
 	if c.local != nil {
 		c.local.send(Delivery{Watermark: wm})
 		return
@@ -145,7 +155,10 @@ func (p *Partition) SendEvent(channel int, ev Event) {
 	if err := ev.check(); err != nil {
 		panic("shuffle: " + err.Error())
 	}
-	c := &p.channels[channel]
+	c := p.channel(channel)
+	if invariants.Enabled {
+		c.ended = ev.Kind == EventEndOfInput
+	}
 	if c.local != nil {
 		c.local.send(Delivery{Watermark: NoWatermark, Event: &ev})
 		return

@@ -167,6 +167,9 @@ func (r *receiver) receive() error {
 	if h.sequence != in.sequence {
 		return fmt.Errorf("%v: %v frame %d arrived instead of frame %d", h.channel, h.kind, h.sequence, in.sequence)
 	}
+	if in.done {
+		return fmt.Errorf("%v: %v frame %d arrived after the end of input", h.channel, h.kind, h.sequence)
+	}
 	in.sequence++
 	switch h.kind {
 	case frameData:
@@ -246,6 +249,7 @@ func (r *receiver) event(in *inChannel, h *header, sum uint64) error {
 		return fmt.Errorf("%v: frame %d: %w", h.channel, h.sequence, err)
 	}
 	if e.Kind == EventEndOfInput {
+		in.done = true
 		r.connection.ended(in)
 		in.gate.end(in)
 	}
