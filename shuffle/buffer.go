@@ -108,8 +108,9 @@ func (b *Buffer) lend() {
 	b.Records, b.Watermark, b.Run, b.length = 0, NoWatermark, RunNone, 0
 	if invariants.Enabled {
 		for i := 0; i < len(b.segment); i += len(released) {
-			intact := bytes.Equal(b.segment[i:i+len(released)], released[:])
-			invariants.Check(intact, "a buffer of pool %q was written to after it was recycled, near byte %d of its payload", b.pool.name, i-HeaderSize)
+			if !bytes.Equal(b.segment[i:i+len(released)], released[:]) {
+				invariants.Check(false, "a buffer of pool %q was written to after it was recycled, near byte %d of its payload", b.pool.name, i-HeaderSize)
+			}
 		}
 	}
 }

@@ -116,8 +116,8 @@ func (p *Partition) Ready() <-chan struct{} { return p.pool.ready }
 // receiver has no room for waits in the partition's own buffers. The buffer of
 // a partition that failed is recycled.
 func (p *Partition) Send(channel int, b *Buffer) {
-	if invariants.Enabled {
-		invariants.Check(!b.free, "a buffer of pool %q was sent after it was recycled", b.pool.name)
+	if invariants.Enabled && b.free {
+		invariants.Check(false, "a buffer of pool %q was sent after it was recycled", b.pool.name)
 	}
 	c := p.channel(channel)
 	if c.local != nil {
@@ -129,8 +129,8 @@ func (p *Partition) Send(channel int, b *Buffer) {
 
 func (p *Partition) channel(i int) *partitionChannel {
 	c := &p.channels[i]
-	if invariants.Enabled {
-		invariants.Check(!c.ended, "edge %d subtask %d: channel %d was sent something after its end of input", p.edge, p.from, i)
+	if invariants.Enabled && c.ended {
+		invariants.Check(false, "edge %d subtask %d: channel %d was sent something after its end of input", p.edge, p.from, i)
 	}
 	return c
 }
