@@ -16,6 +16,10 @@ type codecLanes[T any] struct {
 	codec  *codec.Codec[T]
 	lanes  []codecLane
 	mark   bool
+	// expect is about the length of recent records, as far as they did not fit;
+	// scratch is where those are encoded.
+	expect  int
+	scratch []byte
 }
 
 type codecLane struct {
@@ -45,8 +49,8 @@ func (c *codecLanes[T]) fill(values []T, times []int64, channel int) error {
 	return nil
 }
 
-// write encodes straight into the open buffer. Where the record does not fit,
-// appending has moved it to the heap; it goes into the next buffer from there.
+// write encodes straight into the open buffer, if a record as long as the recent
+// ones fits there. Near a buffer's end it encodes beside it first.
 func (c *codecLanes[T]) write(v *T, time int64, channel int) error {
 	l := &c.lanes[channel]
 	if l.buffer == nil {
@@ -56,25 +60,62 @@ func (c *codecLanes[T]) write(v *T, time int64, channel int) error {
 	}
 	payload := l.buffer.Payload()
 	room := payload[l.used:l.used:len(payload)]
+	if cap(room) < c.expect {
+		return c.writeBeside(v, time, channel, room)
+	}
 	record := c.codec.Append(binary.LittleEndian.AppendUint64(room, uint64(time)), v)
-	if len(record) <= cap(room) {
-		l.used += len(record)
-		l.buffer.Records++
-		if l.used == len(payload) {
-			c.seal(channel)
-		}
-		return nil
+	if len(record) > cap(room) { // appending has moved it to the heap
+		c.expect = len(record)
+		return c.writeNext(record, channel)
 	}
+	c.wrote(channel, len(record))
+	return nil
+}
+
+// writeBeside encodes into scratch space and copies.
+func (c *codecLanes[T]) writeBeside(v *T, time int64, channel int, room []byte) error {
+	record := c.codec.Append(binary.LittleEndian.AppendUint64(c.scratch[:0], uint64(time)), v)
+	c.scratch = record
+	if cap(record) > maxScratch {
+		c.scratch = nil
+	}
+	// A long one is forgotten after many short ones.
+	c.expect = max(len(record), c.expect-c.expect/256)
+	if len(record) > cap(room) {
+		return c.writeNext(record, channel)
+	}
+	copy(room[:len(record)], record)
+	c.wrote(channel, len(record))
+	return nil
+}
+
+// maxScratch bounds the scratch space that is kept, in bytes.
+const maxScratch = 1 << 20
+
+// wrote accounts for a record of n bytes in the open buffer.
+func (c *codecLanes[T]) wrote(channel, n int) {
+	l := &c.lanes[channel]
+	l.used += n
+	l.buffer.Records++
+	if l.used == l.buffer.Cap() {
+		c.seal(channel)
+	}
+}
+
+// writeNext sends the open buffer and writes a record into the next, or into as
+// many as it takes.
+func (c *codecLanes[T]) writeNext(record []byte, channel int) error {
 	c.seal(channel)
-	if len(record) <= len(payload) {
-		if err := c.open(channel); err != nil {
-			return err
-		}
-		l.used = copy(l.buffer.Payload(), record)
-		l.buffer.Records = 1
-		return nil
+	if err := c.open(channel); err != nil {
+		return err
 	}
-	return c.run(record, channel)
+	b := c.lanes[channel].buffer
+	if len(record) > b.Cap() {
+		return c.run(record, channel)
+	}
+	copy(b.Payload(), record)
+	c.wrote(channel, len(record))
+	return nil
 }
 
 // run sends a record that is larger than a buffer.
