@@ -122,6 +122,8 @@ type wire struct {
 	outlet  *outlet
 	inboxes []*shuffle.Inbox
 	pool    *shuffle.Pool
+	// received counts the buffers that discard took.
+	received int
 }
 
 // newWire makes a wire with segments of the given size; its partition has so
@@ -218,8 +220,12 @@ func (w *wire) discard() {
 	for _, inbox := range w.inboxes {
 		for d, ok := inbox.Poll(); ok; d, ok = inbox.Poll() {
 			if d.Buffer != nil {
+				w.received++
 				d.Buffer.Recycle()
 			}
 		}
 	}
 }
+
+// requested is how many buffers were taken from the pool so far.
+func (w *wire) requested() int { return w.received + w.pool.Out() }
