@@ -62,8 +62,8 @@ func TestNothingIsAllocated(t *testing.T) {
 	for n := range 30 {
 		long = append(long, string(make([]byte, 50*n)))
 	}
-	for name, batch := range map[string]func(t *testing.T) (*wire, func() error){
-		"map": func(t *testing.T) (*wire, func() error) {
+	for name, batch := range map[string]func() (*wire, func() error){
+		"map": func() (*wire, func() error) {
 			r := buildOperator[event](t, Map[event, int64]{F: func(in []event, out []int64) error {
 				for i := range in {
 					out[i] = in[i].Value
@@ -72,32 +72,32 @@ func TestNothingIsAllocated(t *testing.T) {
 			}}, Receiver[int64](sink[int64]{}))
 			return nil, func() error { return r.Push(values, times) }
 		},
-		"filter": func(t *testing.T) (*wire, func() error) {
+		"filter": func() (*wire, func() error) {
 			r := buildOperator[event](t, Filter[event]{F: func(e event) bool { return e.Value%2 == 0 }}, Receiver[event](sink[event]{}))
 			return nil, func() error { return r.Push(values, times) }
 		},
-		"flat map": func(t *testing.T) (*wire, func() error) {
+		"flat map": func() (*wire, func() error) {
 			r := buildOperator[event](t, FlatMap[event, event]{F: func(e event, emit func(event)) error { emit(e); emit(e); return nil }}, Receiver[event](sink[event]{}))
 			return nil, func() error { return r.Push(values, times) }
 		},
-		"timestamps": func(t *testing.T) (*wire, func() error) {
+		"timestamps": func() (*wire, func() error) {
 			f := must[func([]event, []int64)](t)(NewTimeField(func(e *event) *int64 { return &e.Time }))
 			r := buildOperator[event](t, Timestamps[event]{Times: f, Bound: 5}, Receiver[event](sink[event]{}))
 			return nil, func() error { return r.Push(values, times) }
 		},
-		"fan-out": func(*testing.T) (*wire, func() error) {
+		"fan-out": func() (*wire, func() error) {
 			r := join[event]([]any{Receiver[event](sink[event]{}), Receiver[event](sink[event]{})}).(Receiver[event])
 			return nil, func() error { return r.Push(values, times) }
 		},
-		"running aggregate": func(t *testing.T) (*wire, func() error) {
+		"running aggregate": func() (*wire, func() error) {
 			r := buildOperator[event](t, RunningAggregate[int64, event, sum, sum]{Keys: byCall(t), Aggregation: eventSums()}, Receiver[sum](sink[sum]{}))
 			return nil, func() error { return r.Push(values, times) }
 		},
-		"tumbling window": func(t *testing.T) (*wire, func() error) {
+		"tumbling window": func() (*wire, func() error) {
 			r := buildOperator[event](t, TumblingAggregate[int64, event, sum, sum]{Keys: byField(t), Aggregation: eventSums(), Size: 1000}, Receiver[sum](sink[sum]{}))
 			return nil, func() error { return r.Push(values, times) }
 		},
-		"tumbling window, reading partial results": func(t *testing.T) (*wire, func() error) {
+		"tumbling window, reading partial results": func() (*wire, func() error) {
 			r := buildOperator[event](t, TumblingAggregate[int64, event, sum, sum]{Keys: byField(t), Aggregation: eventSums(), Size: 1000}, Receiver[sum](sink[sum]{})).(*tumblingReceiver[int64, event, sum, sum])
 			partials, starts := make([]Partial[int64, sum], BatchSize), make([]int64, BatchSize)
 			for i := range partials {
@@ -105,29 +105,29 @@ func TestNothingIsAllocated(t *testing.T) {
 			}
 			return nil, func() error { return r.pushPartials(partials, starts) }
 		},
-		"hash exchange by call":  func(t *testing.T) (*wire, func() error) { return hashExchange(t, 3, byCall(t), values, times) },
-		"hash exchange by field": func(t *testing.T) (*wire, func() error) { return hashExchange(t, 3, byField(t), values, times) },
-		"hash exchange to one":   func(t *testing.T) (*wire, func() error) { return hashExchange(t, 1, byCall(t), values, times) },
-		"turn exchange": func(t *testing.T) (*wire, func() error) {
+		"hash exchange by call":  func() (*wire, func() error) { return hashExchange(t, 3, byCall(t), values, times) },
+		"hash exchange by field": func() (*wire, func() error) { return hashExchange(t, 3, byField(t), values, times) },
+		"hash exchange to one":   func() (*wire, func() error) { return hashExchange(t, 1, byCall(t), values, times) },
+		"turn exchange": func() (*wire, func() error) {
 			w := newWire(t, 3, 32<<10, 16, 0)
 			out := writerOf[event](t, w)
 			return w, func() error { defer w.discard(); return out.Push(values, times) }
 		},
-		"turn exchange of strings, writing": func(t *testing.T) (*wire, func() error) {
+		"turn exchange of strings, writing": func() (*wire, func() error) {
 			w := newWire(t, 3, 32<<10, 16, 0)
 			out := writerOf[string](t, w)
 			return w, func() error { defer w.discard(); return out.Push(strings, stringTimes) }
 		},
-		"turn exchange of texts that fill buffers, or runs of them": func(t *testing.T) (*wire, func() error) {
+		"turn exchange of texts that fill buffers, or runs of them": func() (*wire, func() error) {
 			w := newWire(t, 3, 1024, 100, 0)
 			out := writerOf[string](t, w)
 			return w, func() error { defer w.discard(); return out.Push(long, stringTimes[:len(long)]) }
 		},
-		"pre-aggregation": func(t *testing.T) (*wire, func() error) {
+		"pre-aggregation": func() (*wire, func() error) {
 			p := newPreAggregated(t, 3, TumblingAggregate[int64, event, sum, sum]{Keys: byField(t), Aggregation: eventSums(), Size: 1000})
 			return p.wire, func() error { return p.sender.Push(values, times) }
 		},
-		"pre-aggregation, sending": func(t *testing.T) (*wire, func() error) {
+		"pre-aggregation, sending": func() (*wire, func() error) {
 			p := newPreAggregated(t, 3, TumblingAggregate[int64, event, sum, sum]{Keys: byField(t), Aggregation: eventSums(), Size: 1000})
 			return p.wire, func() error {
 				defer p.wire.discard()
@@ -140,7 +140,7 @@ func TestNothingIsAllocated(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, f := batch(t)
+			w, f := batch()
 			checkAllocations(t, 0, w, f)
 		})
 	}
@@ -210,7 +210,7 @@ func readingAllocates[T any](t *testing.T, want float64, v T) {
 	const n = 100
 	w := newWire(t, 1, 32<<10, 4, 0)
 	out := writerOf[T](t, w)
-	r := recordsOf[T](t).reader(w.ctx, Receiver[T](sink[T]{}))
+	r := recordsOf[T](t).reader(Receiver[T](sink[T]{}))
 	values, times := make([]T, n), make([]int64, n)
 	for i := range values {
 		values[i] = v
@@ -247,7 +247,7 @@ func TestInputAllocatesNothing(t *testing.T) {
 	values, times := batchOf(100)
 	out := writerOf[event](t, w)
 	window := buildOperator[event](t, TumblingAggregate[int64, event, sum, sum]{Keys: byField(t), Aggregation: eventSums(), Size: 1000}, Receiver[sum](sink[sum]{}))
-	head := newInputHead(w.ctx, w.inboxes[0], []inputGate{{reader: recordsOf[event](t).reader(w.ctx, window), remote: []bool{false}}}, window)
+	head := newInputHead(w.ctx, w.inboxes[0], []inputGate{{reader: recordsOf[event](t).reader(window), remote: []bool{false}}}, window)
 	watermark := int64(-1_000_000)
 	checkAllocations(t, 0, w, func() error {
 		if err := out.Push(values, times); err != nil {

@@ -62,7 +62,7 @@ func (r Records[T]) lanes(o *outlet, mark bool) lanes[T] {
 	return newCodecLanes(o, r.codec, mark)
 }
 
-func (r Records[T]) reader(ctx *Context, next Receiver[T]) reader {
+func (r Records[T]) reader(next Receiver[T]) reader {
 	return &recordReader[T]{
 		codec: &codecReader[T]{codec: r.codec, next: next, values: make([]T, BatchSize), times: make([]int64, BatchSize)},
 		raw:   &rawReader[T]{next: next}, records: r,
@@ -120,7 +120,7 @@ func (x HashExchange[K, T]) Writer(ctx *Context, o *outlet) (any, error) {
 
 // Reader implements [Exchange].
 func (x HashExchange[K, T]) Reader(ctx *Context, next any) (reader, error) {
-	return x.Records.reader(ctx, next.(Receiver[T])), nil
+	return x.Records.reader(next.(Receiver[T])), nil
 }
 
 type hashWriter[K comparable, T any] struct {
@@ -164,7 +164,7 @@ func (x TurnExchange[T]) Writer(ctx *Context, o *outlet) (any, error) {
 
 // Reader implements [Exchange].
 func (x TurnExchange[T]) Reader(ctx *Context, next any) (reader, error) {
-	return x.Records.reader(ctx, next.(Receiver[T])), nil
+	return x.Records.reader(next.(Receiver[T])), nil
 }
 
 type turnWriter[T any] struct {

@@ -243,8 +243,8 @@ func TestReadersRefuseWhatCannotBe(t *testing.T) {
 			}
 		}
 	}
-	raw := must[Records[uint32]](t)(NewRecords[uint32]()).reader(w.ctx, Receiver[uint32](&recorder[uint32]{}))
-	encoded := must[Records[string]](t)(NewRecords[string]()).reader(w.ctx, Receiver[string](&recorder[string]{}))
+	raw := must[Records[uint32]](t)(NewRecords[uint32]()).reader(Receiver[uint32](&recorder[uint32]{}))
+	encoded := must[Records[string]](t)(NewRecords[string]()).reader(Receiver[string](&recorder[string]{}))
 	time := strings.Repeat("\x00", 8)
 	for _, c := range []struct {
 		name    string

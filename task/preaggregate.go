@@ -65,7 +65,7 @@ func (x PreAggregatedExchange[K, T, A, O]) Reader(ctx *Context, next any) (reade
 		return nil, err
 	}
 	to := &partialReceiver[K, T, A, O]{next: next.(*tumblingReceiver[K, T, A, O])}
-	return &markedReader{records: records, partials: x.partials.reader(ctx, to)}, nil
+	return &markedReader{records: records, partials: x.partials.reader(to)}, nil
 }
 
 // markedReader tells buffers of partial results from those of records.
