@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,7 +59,7 @@ func (g *Graph) chained(n *Node) bool {
 }
 
 func (g *Graph) describe(l *Layout) *Plan {
-	p := &Plan{JobName: g.JobName, Settings: g.Settings, Recorded: g.Recorded}
+	p := &Plan{JobName: g.JobName, Settings: g.Settings, Recorded: g.Recorded, Mistakes: slices.Clone(g.mistakes)}
 	ids := g.operatorIDs(p)
 	for _, c := range l.Chains {
 		v := Vertex{
@@ -85,7 +86,6 @@ func (g *Graph) describe(l *Layout) *Plan {
 		l.Edges = append(l.Edges, n.Input)
 		l.Into = append(l.Into, n)
 	}
-	p.Mistakes = append(p.Mistakes, g.mistakes...)
 	g.check(p)
 	p.Fingerprint = p.fingerprint()
 	return p
@@ -96,10 +96,13 @@ func (g *Graph) describe(l *Layout) *Plan {
 func (g *Graph) operatorIDs(p *Plan) []string {
 	ids := make([]string, len(g.nodes))
 	taken := map[string]string{}
+	equal := map[[32]byte]int{} // nodes so far, by their way from the source
 	for i, n := range g.nodes {
 		ids[i] = n.ID
 		if n.ID == "" {
-			ids[i] = derivedID(n)
+			way := wayTo(n)
+			ids[i] = derivedID(way, equal[way])
+			equal[way]++
 			if n.Stateful {
 				p.Warnings = append(p.Warnings, fmt.Sprintf(
 					"%s: %s %q has state but no stable id; give it one with ID(…), or its state is lost when it is renamed or moved",
@@ -107,27 +110,33 @@ func (g *Graph) operatorIDs(p *Plan) []string {
 			}
 		}
 		if other, ok := taken[ids[i]]; ok {
-			g.Mistake(n.Position, "%s %q has the id %q, which %s has, too; ids must be unique in a job", n.Kind, n.Name, ids[i], other)
+			p.Mistakes = append(p.Mistakes, fmt.Sprintf("%s: %s %q has the id %q, which %s has, too; ids must be unique in a job",
+				n.Position, n.Kind, n.Name, ids[i], other))
 		}
 		taken[ids[i]] = fmt.Sprintf("%s %q (%s)", n.Kind, n.Name, n.Position)
 	}
 	return ids
 }
 
-// derivedID hashes the way from the source to n: names, kinds, and the node's
-// place among the equal ones.
-func derivedID(n *Node) string {
+// derivedID is the id of the node with so many others before it that came the
+// same way. What else is in the job does not change it.
+func derivedID(way [32]byte, place int) string {
 	h := sha256.New()
-	for at := n; at != nil; {
-		fmt.Fprintf(h, "%s\x00%s\x00", at.Kind, at.Name)
+	put(h, string(way[:]), strconv.Itoa(place))
+	return fmt.Sprintf("%x", h.Sum(nil)[:16])
+}
+
+// wayTo hashes the way from the source to n: names, kinds and partitionings.
+func wayTo(n *Node) [32]byte {
+	h := sha256.New()
+	for at := n; ; at = at.Input.From {
+		put(h, at.Kind, at.Name)
 		if at.Input == nil {
 			break
 		}
-		fmt.Fprintf(h, "%d\x00", at.Input.Partitioning)
-		at = at.Input.From
+		put(h, at.Input.Partitioning.String())
 	}
-	fmt.Fprintf(h, "%d", n.Index)
-	return fmt.Sprintf("%x", h.Sum(nil)[:16])
+	return [32]byte(h.Sum(nil))
 }
 
 func chainName(c Chain) string {
