@@ -1,0 +1,4 @@
+package dataflow
+
+// EngineFrame is engineFrame, for the tests.
+var EngineFrame = engineFrame
