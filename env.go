@@ -39,7 +39,11 @@ func (e *Env) BufferTimeout(d time.Duration) {
 	}
 	e.Set("execution.buffer-timeout.enabled", fmt.Sprint(d != FullBuffersOnly))
 	if d != FullBuffersOnly {
-		e.Set("execution.buffer-timeout.interval", fmt.Sprintf("%d ms", d.Milliseconds()))
+		ms := d.Milliseconds()
+		if d%time.Millisecond > 0 {
+			ms++ // never down to 0, which means something else
+		}
+		e.Set("execution.buffer-timeout.interval", fmt.Sprintf("%d ms", ms))
 	}
 }
 

@@ -28,6 +28,9 @@ func (s Stream[T]) KeyBy[K comparable](f func(T) K) KeyedStream[K, T] {
 // since f is called only while the job is built.
 func (s Stream[T]) KeyByField[K comparable](f func(*T) *K) KeyedStream[K, T] {
 	at := s.caller("key selector", f == nil)
+	if f == nil {
+		return KeyedStream[K, T]{stream: s, at: at}
+	}
 	keys, err := task.NewKeyField(f)
 	return newKeyed(s, at, keys, err)
 }

@@ -9,10 +9,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/dataflow"
 	"github.com/weirstream/weir/internal/launch"
 	"github.com/weirstream/weir/worker"
@@ -153,24 +155,42 @@ func buildGraph(name string, build func(*Env), args []string, input dataflow.Bui
 	if name == "" {
 		graph.Mistake(dataflow.Caller(), "the job's name is empty")
 	}
-	if chain, ok := input.Configuration[chainingKey]; ok && chain == "false" {
-		graph.NoChaining = true
+	if build == nil {
+		graph.Mistake(dataflow.Caller(), "there is no function that builds the job")
+		return graph
 	}
 	build(&Env{graph: graph, args: args, recorded: input.Recorded})
+	graph.NoChaining = graph.NoChaining || !chained(input.Configuration, graph.Settings)
 	return graph
 }
 
-// chainingKey switches chaining off for a whole job.
-const chainingKey = "pipeline.operator-chaining.enabled"
+// chained reads from layers of settings, of which a later one wins, whether
+// operators are chained. The shape of the graph depends on it, so it is read
+// here and not by the JobManager, who refuses what is wrong with a layer.
+func chained(layers ...map[string]string) bool {
+	c := config.Default()
+	for _, l := range layers {
+		if above, _, err := c.Decode("the job", l); err == nil {
+			c = above
+		}
+	}
+	return config.OperatorChaining.Get(c)
+}
 
 // engineVersion is the version of this module in the running program.
 func engineVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	info, _ := debug.ReadBuildInfo()
+	return versionIn(info)
+}
+
+// versionIn returns the version of this module that a program was built with;
+// "unknown" where the program does not say.
+func versionIn(info *debug.BuildInfo) string {
+	if info == nil {
 		return "unknown"
 	}
-	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path == "github.com/weirstream/weir" {
+	for _, m := range append(slices.Clone(info.Deps), &info.Main) {
+		if m.Path == "github.com/weirstream/weir" && m.Version != "" {
 			return m.Version
 		}
 	}

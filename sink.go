@@ -16,9 +16,9 @@ type Sink[T any] interface {
 // Writer writes the records of one subtask of a [Sink]. All its methods are
 // called by one goroutine, that of the task.
 type Writer[T any] interface {
-	// Write takes records in order. It must not keep the slice. It may buffer;
-	// it may block, which is how a slow sink holds back the job. An error fails
-	// the job.
+	// Write takes records in order. It must neither keep nor change the slice,
+	// which others may be given, too. It may buffer; it may block, which is how a
+	// slow sink holds back the job. An error fails the job.
 	Write(values []T) error
 
 	// Flush sends on what Write buffered. It is called when the buffer timeout

@@ -27,6 +27,16 @@ type Source[T any] interface {
 	Bounded() bool
 }
 
+// Validator is implemented by a [Source] or a [Sink] that may have been given
+// wrong settings.
+type Validator interface {
+	// Validate returns what is wrong with the settings, nil if nothing is. It is
+	// called while the job is built, on any machine, so it must depend on nothing
+	// but the value: it looks at no file and connects to nowhere. The error is
+	// reported as a mistake of the call of [From] or [Stream.To].
+	Validate() error
+}
+
 // Split is a part of a source's input.
 type Split struct {
 	// ID is unique within the source and readable, since it appears in messages:

@@ -32,6 +32,7 @@ func From[T any](env *Env, name string, source Source[T]) Stream[T] {
 		env.graph.Mistake(at, "source %q is nil", name)
 	} else {
 		n.Bounded = source.Bounded()
+		validate(env.graph, at, "source", name, source)
 	}
 	n.Code = task.SourceCode[T]{Source: sourceAdapter[T]{source}}
 	return Stream[T]{graph: env.graph, node: env.graph.Add(n), partitioning: dataflow.Forward}
@@ -97,11 +98,22 @@ func (s Stream[T]) To(name string, sink Sink[T]) Output {
 	at := dataflow.Caller()
 	if sink == nil {
 		s.graph.Mistake(at, "sink %q is nil", name)
+	} else {
+		validate(s.graph, at, "sink", name, sink)
 	}
 	n := &dataflow.Node{Kind: "sink", Name: name, Position: at, Input: s.edge(at)}
 	s.inherit(n)
 	n.Code = task.SinkCode[T]{Sink: sinkAdapter[T]{sink}}
 	return Output{graph: s.graph, node: s.graph.Add(n)}
+}
+
+// validate notes what a connector says is wrong with its settings.
+func validate(g *dataflow.Graph, at, kind, name string, connector any) {
+	if v, ok := connector.(Validator); ok {
+		if err := v.Validate(); err != nil {
+			g.Mistake(at, "%s %q: %v", kind, name, err)
+		}
+	}
 }
 
 // Name sets what users see of the operator.

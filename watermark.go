@@ -55,7 +55,7 @@ func (s Stream[T]) WithWatermarks[M time.Time | int64](strategy WatermarkStrateg
 func (s Stream[T]) WithWatermarksByField(strategy WatermarkStrategy, field func(*T) *int64) Stream[T] {
 	position := s.caller("event time", field == nil)
 	times, err := task.NewTimeField(field)
-	if err != nil {
+	if err != nil && field != nil {
 		s.graph.Mistake(position, "event time: %v", err)
 	}
 	return s.timed(position, strategy, times)

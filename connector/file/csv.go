@@ -45,9 +45,10 @@ func (s *settings) check() error {
 // documentation says how columns are mapped to the fields of T, which is a
 // struct type.
 //
-// A mistake in T or in an option, a pattern that matches nothing, a file that
-// cannot be read and a record that is not well-formed fail the job, with an
-// error that says where. The source may be used concurrently.
+// A mistake in T or in an option is one of the program, reported before the job
+// runs. A pattern that matches nothing, a file that cannot be read and a record
+// that is not well-formed fail the job, with an error that says where. The
+// source may be used concurrently.
 func CSV[T any](pattern string, options ...Option) weir.Source[T] {
 	s := &source[T]{pattern: pattern, settings: settings{delimiter: ',', maxRecord: 16 << 20}}
 	for _, option := range options {
@@ -68,6 +69,9 @@ type source[T any] struct {
 	schema   *schema
 	err      error // what is wrong with T or the options
 }
+
+// Validate implements [weir.Validator].
+func (s *source[T]) Validate() error { return s.err }
 
 // Bounded implements [weir.Source]: files end.
 func (s *source[T]) Bounded() bool { return true }

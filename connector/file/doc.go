@@ -82,7 +82,8 @@
 //
 // An error says what is wrong, with file, line, column and value, as far as
 // there are such, and what to do. None is worth a retry on its own. A wrong
-// struct, option or pattern is reported when the job starts.
+// struct or option is reported when the job is built, a wrong pattern when it
+// starts.
 //
 // # Testing
 //
