@@ -3,13 +3,11 @@ package weir_test
 import (
 	"bufio"
 	"compress/gzip"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -80,27 +78,6 @@ func (delaysByHour) Merge(a, b *delaySum) {
 func (delaysByHour) Result(origin string, w weir.Window, a *delaySum) hourOfAirport {
 	return hourOfAirport{w.Start, origin, a.Count, a.Sum, a.Max}
 }
-
-// collect is a sink that keeps everything.
-type collect[T any] struct {
-	mu   sync.Mutex
-	rows []T
-}
-
-func (c *collect[T]) Open(context.Context, weir.Subtask) (weir.Writer[T], error) {
-	return collectWriter[T]{c}, nil
-}
-
-type collectWriter[T any] struct{ c *collect[T] }
-
-func (w collectWriter[T]) Write(values []T) error {
-	w.c.mu.Lock()
-	defer w.c.mu.Unlock()
-	w.c.rows = append(w.c.rows, values...)
-	return nil
-}
-func (collectWriter[T]) Flush() error { return nil }
-func (collectWriter[T]) Close() error { return nil }
 
 // departuresByHour is the job whose answers are nyc_tumbling_1h_origin.
 func departuresByHour(path string, sink weir.Sink[hourOfAirport]) func(*weir.Env) {
