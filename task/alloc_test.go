@@ -224,7 +224,7 @@ func readingAllocates[T any](t *testing.T, want float64, v T) {
 		}
 		w.outlet.seal(0)
 		for d, ok := w.inboxes[0].Poll(); ok; d, ok = w.inboxes[0].Poll() {
-			if err := r.take(d.Buffer); err != nil {
+			if err := r.take(d.Buffer, d.Channel); err != nil {
 				return err
 			}
 			for done := false; !done; {

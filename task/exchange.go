@@ -19,9 +19,9 @@ type Exchange interface {
 
 // reader turns the buffers of an exchange into batches.
 type reader interface {
-	// take begins with a buffer; the one before is used up. It keeps b until
-	// step reports that it is done with it.
-	take(b *shuffle.Buffer) error
+	// take begins with a buffer that came on a channel; the one before is used up.
+	// It keeps b until step reports that it is done with it.
+	take(b *shuffle.Buffer, channel int) error
 	// step pushes up to limit records and reports whether the buffer is used up.
 	step(limit int) (n int, done bool, err error)
 }
@@ -78,14 +78,14 @@ type recordReader[T any] struct {
 	current reader
 }
 
-func (r *recordReader[T]) take(b *shuffle.Buffer) error {
+func (r *recordReader[T]) take(b *shuffle.Buffer, channel int) error {
 	if r.current == nil {
 		r.current = r.codec
 		if r.records.raw(len(b.Payload())) {
 			r.current = r.raw
 		}
 	}
-	return r.current.take(b)
+	return r.current.take(b, channel)
 }
 
 func (r *recordReader[T]) step(limit int) (int, bool, error) { return r.current.step(limit) }

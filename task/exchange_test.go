@@ -234,7 +234,7 @@ func TestReadersRefuseWhatCannotBe(t *testing.T) {
 		defer b.Recycle()
 		b.SetLen(copy(b.Payload(), content))
 		b.Records, b.Run = records, run
-		if err := r.take(b); err != nil {
+		if err := r.take(b, 0); err != nil {
 			return err
 		}
 		for {

@@ -81,7 +81,7 @@ func (h *inputHead) step(limit int) (int, status, error) {
 	case d.Buffer != nil:
 		h.buffer, h.gate, h.channel = d.Buffer, gate, d.Channel
 		h.ctx.figures.BytesIn.Add(uint64(len(d.Buffer.Bytes())))
-		if err := gate.reader.take(d.Buffer); err != nil {
+		if err := gate.reader.take(d.Buffer, d.Channel); err != nil {
 			return 0, working, err
 		}
 		return h.read(limit)

@@ -190,27 +190,31 @@ type codecReader[T any] struct {
 
 	src  string // what is left of the buffer
 	left int    // records in src
-	run  []byte // the parts so far of a record larger than a buffer
+	// runs are the parts so far of records larger than a buffer, by channel: the
+	// buffers of different channels come between each other's.
+	runs map[int][]byte
 }
 
-func (r *codecReader[T]) take(b *shuffle.Buffer) error {
+func (r *codecReader[T]) take(b *shuffle.Buffer, channel int) error {
 	r.left = int(b.Records)
-	switch b.Run {
-	case shuffle.RunNone:
+	if b.Run == shuffle.RunNone {
 		r.src = string(b.Bytes())
 		return nil
-	case shuffle.RunFirst:
-		r.run = append([]byte(nil), b.Bytes()...)
-	case shuffle.RunMiddle, shuffle.RunLast:
-		r.run = append(r.run, b.Bytes()...)
-	}
-	if len(r.run) > MaxRecord {
-		return fmt.Errorf("a record of more than %d bytes arrived", MaxRecord)
 	}
 	r.src = ""
-	if b.Run == shuffle.RunLast {
-		r.src, r.run = string(r.run), nil
+	if r.runs == nil {
+		r.runs = map[int][]byte{}
 	}
+	run := append(r.runs[channel], b.Bytes()...)
+	if len(run) > MaxRecord {
+		return fmt.Errorf("a record of more than %d bytes arrived", MaxRecord)
+	}
+	if b.Run != shuffle.RunLast {
+		r.runs[channel] = run
+		return nil
+	}
+	delete(r.runs, channel)
+	r.src = string(run)
 	return nil
 }
 

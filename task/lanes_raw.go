@@ -132,7 +132,7 @@ type rawReader[T any] struct {
 	at     int
 }
 
-func (r *rawReader[T]) take(b *shuffle.Buffer) error {
+func (r *rawReader[T]) take(b *shuffle.Buffer, _ int) error {
 	n := int(b.Records)
 	if n <= 0 || n > len(b.Bytes()) || n*rawSize[T]() != len(b.Bytes()) {
 		return errCorrupt[T](b)

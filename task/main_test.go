@@ -203,7 +203,7 @@ func (w *wire) receive(t testing.TB, channel int, r reader, limit int) (a arrive
 
 func readBuffer(t testing.TB, r reader, b *shuffle.Buffer, limit int) {
 	t.Helper()
-	if err := r.take(b); err != nil {
+	if err := r.take(b, 0); err != nil {
 		t.Fatal(err)
 	}
 	for done := false; !done; {

@@ -73,12 +73,12 @@ type markedReader struct {
 	records, partials, current reader
 }
 
-func (m *markedReader) take(b *shuffle.Buffer) error {
+func (m *markedReader) take(b *shuffle.Buffer, channel int) error {
 	m.current = m.records
 	if b.Mark {
 		m.current = m.partials
 	}
-	return m.current.take(b)
+	return m.current.take(b, channel)
 }
 
 func (m *markedReader) step(limit int) (int, bool, error) { return m.current.step(limit) }
