@@ -3,6 +3,8 @@ package task
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/weirstream/weir/internal/dataflow"
@@ -74,7 +76,8 @@ func (b *builder) dealPools() error {
 		bySlot[r.Slot] = append(bySlot[r.Slot], memory.Subtask{Vertex: r.Vertex, Index: r.Subtask})
 	}
 	job := b.host.graph.Network()
-	for slot, subtasks := range bySlot {
+	for _, slot := range slices.Sorted(maps.Keys(bySlot)) {
+		subtasks := bySlot[slot]
 		arena, ok := b.host.arenas[slot]
 		if !ok {
 			return fmt.Errorf("slot %d does not belong to this worker", slot)
