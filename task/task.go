@@ -18,7 +18,9 @@ type task struct {
 	cancel context.CancelFunc
 	seen   reading // by Host.Metrics
 	head   head
-	pace   pace
+	// pace is of the chunks of input, results of those of postponed results, which
+	// other functions may follow.
+	pace, results pace
 	// due is when the next flush is, or never; flushed when sinks were last.
 	due, flushed time.Duration
 	timer        *time.Timer
@@ -35,7 +37,7 @@ type task struct {
 const never = time.Duration(math.MaxInt64)
 
 func newTask(ctx *Context, cancel context.CancelFunc) *task {
-	return &task{ctx: ctx, cancel: cancel, pace: newPace(), letter: make(chan struct{}, 1), due: never}
+	return &task{ctx: ctx, cancel: cancel, pace: newPace(), results: newPace(), letter: make(chan struct{}, 1), due: never}
 }
 
 // post has the task's goroutine run f between two chunks.
@@ -184,9 +186,13 @@ func (t *task) blocked() *outlet {
 // chunk does one chunk of work: a part of postponed results, or input.
 func (t *task) chunk() (status, error) {
 	before, waited := t.ctx.clock.now(), t.ctx.waited
-	n, s, err := t.advance()
+	p := &t.pace
+	if len(t.ctx.postponed) > 0 {
+		p = &t.results
+	}
+	n, s, err := t.advance(p.size)
 	now := t.ctx.clock.now()
-	t.pace.observe(n, now-before-(t.ctx.waited-waited))
+	p.observe(n, now-before-(t.ctx.waited-waited))
 	if err != nil || s == ended {
 		return s, err
 	}
@@ -211,16 +217,16 @@ func (t *task) nextFlush() time.Duration {
 	return next
 }
 
-func (t *task) advance() (int, status, error) {
+func (t *task) advance(limit int) (int, status, error) {
 	last := len(t.ctx.postponed) - 1
 	if last < 0 {
-		return t.head.step(t.pace.size)
+		return t.head.step(limit)
 	}
 	// The operator that postponed last stands last in the chain: it must be done
 	// before an earlier one hands on more.
 	r := t.ctx.postponed[last]
 	t.ctx.postponed = t.ctx.postponed[:last]
-	n, done, err := r.resume(t.pace.size)
+	n, done, err := r.resume(limit)
 	if !done {
 		t.ctx.postponed = append(t.ctx.postponed, r)
 	}
