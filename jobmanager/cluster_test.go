@@ -28,6 +28,7 @@ import (
 // TaskManagers that a test plays.
 type cluster struct {
 	t        *testing.T
+	jm       *jobmanager.JobManager
 	client   clientv1.JobManagerClient
 	gateway  tmv1.TaskManagerGatewayClient
 	conn     *grpc.ClientConn
@@ -83,6 +84,7 @@ func newCluster(t *testing.T, settings map[string]string, options ...func(*jobma
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.jm = jm
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	c.group.Go(func(context.Context) error {
@@ -178,7 +180,7 @@ func (c *cluster) exchange(ctx context.Context, s *submission) error {
 	err = stream.Send(&clientv1.SubmitJobRequest{Message: &clientv1.SubmitJobRequest_Start_{Start: &clientv1.SubmitJobRequest_Start{
 		Sha256: s.digest[:], Size: s.size, Arguments: s.arguments, Configuration: s.configuration, FileName: s.fileName,
 	}}})
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) { // After io.EOF Recv has the status.
 		return err
 	}
 	for {
@@ -231,14 +233,19 @@ func (c *cluster) start(ctx context.Context, s submission) <-chan *submission {
 	return answer
 }
 
-// summary returns what the list of jobs says of a job, nil if nothing.
-func (c *cluster) summary(id string) *clientv1.JobSummary {
+func (c *cluster) list() []*clientv1.JobSummary {
 	c.t.Helper()
 	list, err := c.client.ListJobs(context.Background(), &clientv1.ListJobsRequest{})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for _, j := range list.GetJobs() {
+	return list.GetJobs()
+}
+
+// summary returns what the list of jobs says of a job, nil if nothing.
+func (c *cluster) summary(id string) *clientv1.JobSummary {
+	c.t.Helper()
+	for _, j := range c.list() {
 		if j.GetJobId() == id {
 			return j
 		}

@@ -240,3 +240,13 @@ func TestDataConnectionsAreEncryptedBeyondLoopback(t *testing.T) {
 		}
 	})
 }
+
+func TestWorkerThatIsAloneHasNoListener(t *testing.T) {
+	inCluster(t, nil, func(t *testing.T, c *cluster) {
+		tm := c.taskManager("tm-1", 2, func(r *tmv1.Register) { r.Host = "10.0.0.8" })
+		c.run(tm, submission{})
+		if start := startWorker(tm); len(start.GetDataCertificate()) != 0 || len(start.GetDataKey()) != 0 || start.GetDataListener() {
+			t.Error("a worker that is alone has a certificate or a listener")
+		}
+	})
+}

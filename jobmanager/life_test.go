@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -152,11 +153,17 @@ func (c *cluster) finish(tm1, tm2 *taskManager, start1, start2 *tmv1.StartWorker
 	if s := c.state(id); s != "RUNNING" {
 		t.Errorf("job is %s while a worker is still there", s)
 	}
+	if e := c.summary(id).GetEndTimeMs(); e != 0 {
+		t.Errorf("a job that runs has ended at %d", e)
+	}
 	tm2.exited(start2, &tmv1.WorkerExited{})
 	if s := c.state(id); s != "FINISHED" {
 		t.Errorf("job is %s in the end", s)
 	}
 	d := c.describe(id)
+	if e := d.GetSummary().GetEndTimeMs(); e != time.Now().UnixMilli() || d.GetSummary().GetStartTimeMs() != e {
+		t.Errorf("the job ran from %d to %d", d.GetSummary().GetStartTimeMs(), e)
+	}
 	if n := d.GetSummary().GetTasks()["FINISHED"]; n != 4 || len(d.GetSummary().GetTasks()) != 1 {
 		t.Errorf("tasks %v", d.GetSummary().GetTasks())
 	}

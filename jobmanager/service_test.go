@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"errors"
 	"io"
 	"log/slog"
@@ -82,6 +83,53 @@ func TestKnownArtefactsAreNotSentAgain(t *testing.T) {
 			t.Errorf("answer %+v", got)
 		}
 		refused(t, c.submit(submission{size: 9}), codes.InvalidArgument, "9 bytes", "has 73")
+	})
+}
+
+// TestArtefactsAreReleased counts who holds an executable while jobs with it
+// come and go.
+func TestArtefactsAreReleased(t *testing.T) {
+	inCluster(t, nil, func(t *testing.T, c *cluster) {
+		digest := sha256.Sum256(linuxExecutable)
+		holds := func(want int, when string) {
+			t.Helper()
+			synctest.Wait()
+			if n := c.jm.ArtefactHolds(digest); n != want {
+				t.Errorf("%d hold the executable %s, want %d", n, when, want)
+			}
+		}
+		tm := c.taskManager("tm-1", 2)
+		answer := c.start(context.Background(), submission{})
+		hear(tm, (*tmv1.ConnectResponse).GetRunPlan)
+		holds(1, "while a job is planned")
+		again := c.start(context.Background(), submission{})
+		tm.plan(&tmv1.PlanDone{Error: "main exited with code 2", ExitCode: 2})
+		<-again
+		holds(1, "when another was refused")
+		refused(t, c.submit(submission{size: 9}), codes.InvalidArgument)
+		holds(1, "when a third was not what was announced")
+		for _, j := range c.list() {
+			if j.GetState() != clientv1.JobState_JOB_STATE_INITIALIZING {
+				continue
+			}
+			if err := c.cancel(j.GetJobId()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-answer
+		hear(tm, (*tmv1.ConnectResponse).GetStopPlan)
+		holds(0, "when all are over")
+
+		_, start := c.running(tm)
+		holds(1, "while a job runs")
+		tm.exited(start, &tmv1.WorkerExited{ExitCode: 1})
+		holds(0, "when it has failed")
+
+		arm := elfFile(elf.ET_EXEC, elf.EM_AARCH64)
+		refused(t, c.submit(submission{executable: arm}), codes.InvalidArgument)
+		if n := c.jm.ArtefactHolds(sha256.Sum256(arm)); n != 0 {
+			t.Errorf("%d hold an executable that was refused", n)
+		}
 	})
 }
 

@@ -221,6 +221,9 @@ func TestOldMessagesChangeNothing(t *testing.T) {
 		if s := c.state(id); s != "FAILED" {
 			t.Errorf("job is %s", s)
 		}
+		w := c.watch(id, true)
+		w.state()
+		w.end() // There was no output that counts.
 	})
 }
 

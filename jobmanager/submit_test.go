@@ -232,6 +232,49 @@ func TestPlanningMovesOn(t *testing.T) {
 	})
 }
 
+// TestPlanningsAreSpread has two jobs planned at the same time on three
+// TaskManagers, and one of these answer for another.
+func TestPlanningsAreSpread(t *testing.T) {
+	inCluster(t, nil, func(t *testing.T, c *cluster) {
+		tm1, tm2, tm3 := c.taskManager("tm-1", 1), c.taskManager("tm-2", 1), c.taskManager("tm-3", 1)
+		ctx, cancel := context.WithCancel(context.Background())
+		a := c.start(ctx, submission{})
+		first := hear(tm1, (*tmv1.ConnectResponse).GetRunPlan)
+		b := c.start(ctx, submission{})
+		hear(tm2, (*tmv1.ConnectResponse).GetRunPlan)
+
+		done := &tmv1.PlanDone{PlanId: first.GetPlanId(), Plan: flightsPlan()}
+		tm3.say(&tmv1.ConnectRequest{Message: &tmv1.ConnectRequest_PlanDone{PlanDone: done}})
+		tm3.nothing()
+		tm1.say(&tmv1.ConnectRequest{Message: &tmv1.ConnectRequest_PlanDone{PlanDone: done}})
+		// Not on tm-1, where it ran, and not on tm-2, which is busy.
+		if second := hear(tm3, (*tmv1.ConnectResponse).GetRunPlan); second.GetRun() != 2 {
+			t.Errorf("run %v", second)
+		}
+		cancel()
+		<-a
+		<-b
+	})
+}
+
+// TestSecondRunIsElsewhere also where the other TaskManager has more to do.
+func TestSecondRunIsElsewhere(t *testing.T) {
+	inCluster(t, nil, func(t *testing.T, c *cluster) {
+		tm1, tm2 := c.taskManager("tm-1", 1), c.taskManager("tm-2", 1)
+		ctx, cancel := context.WithCancel(context.Background())
+		a := c.start(ctx, submission{})
+		hear(tm1, (*tmv1.ConnectResponse).GetRunPlan)
+		b := c.start(ctx, submission{})
+		tm2.plan(&tmv1.PlanDone{Plan: flightsPlan()})
+		if second := hear(tm1, (*tmv1.ConnectResponse).GetRunPlan); second.GetRun() != 2 {
+			t.Errorf("run %v", second)
+		}
+		cancel()
+		<-a
+		<-b
+	})
+}
+
 func TestPlanningThatIsNotAnswered(t *testing.T) {
 	inCluster(t, nil, func(t *testing.T, c *cluster) {
 		tm := c.taskManager("tm-1", 2)
@@ -284,6 +327,9 @@ func TestCancelWhilePlanned(t *testing.T) {
 		}
 		if s := c.state(id); s != "CANCELED" {
 			t.Errorf("job is %s", s)
+		}
+		if text := c.log.String(); strings.Contains(text, "message dropped") {
+			t.Errorf("the log has something of a dropped message:\n%s", text)
 		}
 	})
 }

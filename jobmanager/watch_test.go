@@ -167,6 +167,7 @@ func TestSlowWatcher(t *testing.T) {
 		tm.exited(start, &tmv1.WorkerExited{ExitCode: 1})
 		synctest.Wait()
 		var got, dropped uint64
+		over := false
 		for {
 			m, err := w.stream.Recv()
 			if errors.Is(err, io.EOF) {
@@ -175,8 +176,15 @@ func TestSlowWatcher(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if over {
+				t.Errorf("after the end there is %v", m)
+			}
+			over = m.GetJob().GetSummary().GetState() == clientv1.JobState_JOB_STATE_FAILED
 			got += uint64(len(m.GetOutput().GetData()))
 			dropped += m.GetOutput().GetDropped()
+		}
+		if !over {
+			t.Error("the end was not shown")
 		}
 		if got+dropped != lines*length || dropped < 5<<20 || got < 1<<20 {
 			t.Errorf("got %d and missed %d of %d bytes", got, dropped, lines*length)
