@@ -23,7 +23,10 @@ type task struct {
 	pace, results pace
 	// due is when the next flush is, or never; flushed when sinks were last.
 	due, flushed time.Duration
-	timer        *time.Timer
+	// now is the clock at the end of the last chunk or wait. A read costs as much
+	// as several records, so a chunk begins with the one before.
+	now   time.Duration
+	timer *time.Timer
 
 	mailbox struct {
 		sync.Mutex
@@ -134,6 +137,7 @@ func (t *task) closeOne(f func() error) (err error) {
 func (t *task) loop() error {
 	t.timer = time.NewTimer(time.Hour)
 	defer t.timer.Stop()
+	t.now = t.ctx.clock.now()
 	for {
 		if t.ctx.Done.Err() != nil {
 			return ErrCanceled
@@ -185,14 +189,15 @@ func (t *task) blocked() *outlet {
 
 // chunk does one chunk of work: a part of postponed results, or input.
 func (t *task) chunk() (status, error) {
-	before, waited := t.ctx.clock.now(), t.ctx.waited
+	waited := t.ctx.waited
 	p := &t.pace
 	if len(t.ctx.postponed) > 0 {
 		p = &t.results
 	}
 	n, s, err := t.advance(p.size)
 	now := t.ctx.clock.now()
-	p.observe(n, now-before-(t.ctx.waited-waited))
+	p.observe(n, now-t.now-(t.ctx.waited-waited))
+	t.now = now
 	if err != nil || s == ended {
 		return s, err
 	}
@@ -250,7 +255,9 @@ func (t *task) flushDue(now time.Duration) error {
 		return nil
 	}
 	t.flushed = now
-	return t.flushSinks()
+	err := t.flushSinks()
+	t.now = t.ctx.clock.now() // what sinks took is not the next chunk's work
+	return err
 }
 
 func (t *task) flushSinks() error {
@@ -295,9 +302,9 @@ func (t *task) wait(a activity, channels ...<-chan struct{}) error {
 	default:
 		t.waitMany(channels, due)
 	}
-	now := t.ctx.clock.now()
-	t.ctx.figures.enter(busy, now)
-	return t.flushDue(now)
+	t.now = t.ctx.clock.now()
+	t.ctx.figures.enter(busy, t.now)
+	return t.flushDue(t.now)
 }
 
 // waitMany is wait for a source with several splits, of which any may become

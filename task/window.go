@@ -165,26 +165,40 @@ func (r *tumblingReceiver[K, T, A, O]) resume(limit int) (n int, done bool, err 
 		if p == nil {
 			break
 		}
-		for {
-			i, ok := p.table.Next(r.cursor)
-			if !ok {
-				r.panes.release(p)
-				r.firing = nil
-				break
-			}
-			if n == limit {
-				return n, false, r.out.send()
-			}
-			r.out.add(r.agg.Result(*p.table.KeyAt(i), p.start, p.end, p.table.At(i)), p.end-1)
-			r.cursor = i + 1
-			n++
+		from := r.cursor
+		emitted, all := r.emit(p, limit-n)
+		p.table.ClearRange(from, r.cursor) // as long as it is in the cache
+		if n += emitted; !all {
+			return n, false, r.out.send()
 		}
+		r.panes.release(p)
+		r.firing = nil
 	}
 	if err := r.out.send(); err != nil {
 		return n, false, err
 	}
 	r.panes.watermark = r.until
 	return n, true, r.out.next.Watermark(r.until)
+}
+
+// emit emits up to limit results of a pane, and reports whether these were the
+// last.
+func (r *tumblingReceiver[K, T, A, O]) emit(p *pane[K, A], limit int) (n int, all bool) {
+	slots := p.table.Slots()
+	for i := int(r.cursor); i < len(slots); i++ {
+		s := &slots[i]
+		if !s.Occupied() {
+			continue
+		}
+		if n == limit {
+			r.cursor = uint32(i)
+			return n, false
+		}
+		r.out.add(r.agg.Result(s.Key, p.start, p.end, &s.Acc), p.end-1)
+		n++
+	}
+	r.cursor = uint32(len(slots))
+	return n, true
 }
 
 func (r *tumblingReceiver[K, T, A, O]) End() error { return r.out.next.End() }
@@ -285,7 +299,9 @@ func (p *panes[K, A]) release(first *pane[K, A]) {
 	p.open = slices.Delete(p.open, 0, 1) // which forgets the table, too
 	p.last = nil
 	if len(p.spare) < maxSpare {
-		first.table.Clear()
+		if first.table.Len() > 0 {
+			first.table.Clear()
+		}
 		p.spare = append(p.spare, first.table)
 	}
 }
