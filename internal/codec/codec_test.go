@@ -256,10 +256,12 @@ func (c *celsius) UnmarshalBinary(b []byte) error {
 type polar struct{ text []byte }
 
 func (p *polar) AppendBinary(b []byte) ([]byte, error) { return append(b, p.text...), nil }
-func (p *polar) UnmarshalBinary(b []byte) error        { p.text = append(p.text[:0], b...); return nil }
-func (p *polar) MarshalBinary() ([]byte, error)        { return nil, errors.New("not to be called") }
-func polarOf(n int) polar                              { return polar{[]byte(strings.Repeat("p", n))} }
-func temperature(d float64) celsius                    { return celsius{&d} }
+func (p *polar) UnmarshalBinary(b []byte) error { p.text = append(p.text[:0], b...); return nil }
+
+func (p *polar) MarshalBinary() ([]byte, error) { return nil, errors.New("not to be called") }
+
+func polarOf(n int) polar           { return polar{[]byte(strings.Repeat("p", n))} }
+func temperature(d float64) celsius { return celsius{&d} }
 
 // reading embeds a type with methods and is encoded by its fields; sealed embeds
 // one and overrides them.

@@ -139,8 +139,10 @@ func TestParamsCheck(t *testing.T) {
 		t.Error(err)
 	}
 	for _, bad := range []workload.Params{
-		{Events: 0, Keys: 1, Window: 1, Rate: 1}, {Events: 1, Keys: 0, Window: 1, Rate: 1},
-		{Events: 1, Keys: 1, Window: -1, Rate: 1}, {Events: 1, Keys: 1, Window: 1, Rate: 0},
+		{Events: 0, Keys: 1, Window: 1, Rate: 1},
+		{Events: 1, Keys: 0, Window: 1, Rate: 1},
+		{Events: 1, Keys: 1, Window: -1, Rate: 1},
+		{Events: 1, Keys: 1, Window: 1, Rate: 0},
 		{Events: 1 << 60, Keys: 1, Window: 1, Rate: 1},
 	} {
 		if err := bad.Check(); err == nil {
