@@ -29,7 +29,7 @@ func Listen(cfg EndpointConfig) (*Endpoint, error) {
 		return nil, fmt.Errorf("data endpoint of worker %d: %w", cfg.Worker, err)
 	}
 	cfg.setDefaults()
-	e := &Endpoint{cfg: cfg, group: goroutine.New(context.Background()), handshakes: make(chan struct{}, maxHandshakes)}
+	e := &Endpoint{cfg: cfg, group: goroutine.New(context.Background()), handshakes: make(chan struct{}, maxHandshakes), linger: closeLinger}
 	e.mu.connections = make(map[int]*connection)
 	e.mu.locals = make(map[channelKey]*localChannel)
 	if cfg.Listen == "" {

@@ -378,8 +378,8 @@ func (c *connection) abandonLocked() (partitions map[*Partition]*Partition, gate
 }
 
 // shutdown begins the end of the connection because its endpoint closes: what
-// can be sent is sent, the peer is told that nothing follows, and has
-// closeLinger to do the same.
+// can be sent is sent, the peer is told that nothing follows, and has a moment
+// to do the same.
 func (c *connection) shutdown() {
 	c.mu.Lock()
 	c.mu.closing = true
@@ -389,7 +389,7 @@ func (c *connection) shutdown() {
 		return
 	}
 	if c.mu.phase == phaseUp {
-		_ = c.mu.stream.SetDeadline(time.Now().Add(closeLinger)) // without it the peer decides
+		_ = c.mu.stream.SetDeadline(time.Now().Add(c.endpoint.linger)) // without it the peer decides
 	}
 	c.wakeLocked()
 	c.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/weirstream/weir/internal/goroutine"
 )
@@ -18,7 +19,9 @@ type Endpoint struct {
 	// handshakes bounds the accepted connections that have not proved
 	// themselves yet.
 	handshakes chan struct{}
-	stats      statistics
+	// linger bounds how long Close waits for a peer to close its side.
+	linger time.Duration
+	stats  statistics
 
 	mu struct {
 		sync.Mutex

@@ -459,3 +459,64 @@ func (w *testWorker) pools0(t *testing.T) *shuffle.Pool {
 	t.Helper()
 	return newPool(t, newArena(t, 1), "other", 1)
 }
+
+// TestConnectionLostGivesBuffersBack has buffers queued without credit when
+// the connection is lost.
+func TestConnectionLostGivesBuffersBack(t *testing.T) {
+	x := newBroken(t)
+	for range 4 + 4 { // as many as both pools have
+		x.partition.Send(0, request(t, x.partition))
+	}
+	if x.partition.TryRequest() != nil {
+		t.Fatal("one more buffer than both pools have")
+	}
+	x.relay.cut()
+	<-x.aFails.some
+	if out := x.a.pools[0].Out(); out != 0 {
+		t.Errorf("%d buffers are out after the connection was lost", out)
+	}
+	closeAll(t, x.a, x.b)
+}
+
+// TestConnectionLostWakesTheTask has a task wait for buffers that do not come
+// back because of the loss: it holds them itself.
+func TestConnectionLostWakesTheTask(t *testing.T) {
+	x := newBroken(t)
+	f := newFence(x.a, x.b)
+	f.wait()
+	var held []*shuffle.Buffer
+	for range 4 {
+		held = append(held, request(t, x.partition))
+	}
+	if x.partition.Available() {
+		t.Fatal("a fifth buffer of four")
+	}
+	group := newGroup(t)
+	group.start(x.relay.cut)
+	<-x.partition.Ready()
+	_, err := x.partition.Request(nil)
+	wantConnectionError(t, err, 1, x.relay.address(), "")
+	for _, b := range held {
+		x.partition.Send(0, b) // gives them back
+	}
+	group.wait()
+	closeAll(t, x.a, x.b)
+}
+
+// TestConnectionWithClosedChannelsEndsQuietly cancels both tasks, so that no
+// channel ever ends, before the endpoints are closed.
+func TestConnectionWithClosedChannelsEndsQuietly(t *testing.T) {
+	x := newBroken(t)
+	f := newFence(x.a, x.b)
+	f.wait()
+	x.partition.Send(0, request(t, x.partition))
+	x.a.closeTasks()
+	x.b.closeTasks()
+	x.a.close()
+	x.b.close()
+	for _, fails := range []*failures{x.aFails, x.bFails} {
+		if errs := fails.all(); len(errs) > 0 {
+			t.Errorf("failures %v", errs)
+		}
+	}
+}

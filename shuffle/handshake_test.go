@@ -181,6 +181,80 @@ func TestHandshakeReflection(t *testing.T) {
 	}
 }
 
+// TestHandshakeAltered has somebody in between change the hello: neither side
+// accepts, though each has the secret.
+func TestHandshakeAltered(t *testing.T) {
+	s := matchingSides()
+	a, near := net.Pipe()
+	far, b := net.Pipe()
+	group := goroutine.New(context.Background())
+	var dialler error
+	group.Go(func(context.Context) error {
+		defer a.Close()
+		dialler = dialHandshake(a, s.diallerSecret, s.dialler)
+		return nil
+	})
+	group.Go(func(context.Context) error {
+		defer far.Close()
+		hello, _, err := readMessage(near, messageHello)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		hello[handshakePrefix+20] = 2 // it is worker 2 now
+		_, _ = far.Write(hello)
+		_, _ = io.Copy(far, near)
+		return nil
+	})
+	group.Go(func(context.Context) error {
+		defer near.Close()
+		_, _ = io.Copy(near, far)
+		return nil
+	})
+	_, listener := acceptHandshake(b, s.listenerSecret, s.listener, func(worker int) *refusal {
+		t.Errorf("asked to admit worker %d", worker)
+		return nil
+	})
+	b.Close()
+	_ = group.Wait()
+	if dialler == nil || listener == nil {
+		t.Errorf("dialler %v, listener %v: want both to refuse", dialler, listener)
+	}
+}
+
+// recorder keeps what is written to a stream.
+type recorder struct {
+	io.ReadWriter
+	said bytes.Buffer
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.said.Write(p)
+	return r.ReadWriter.Write(p)
+}
+
+// TestHandshakeReplayed says again what a dialler said that was accepted.
+func TestHandshakeReplayed(t *testing.T) {
+	s := matchingSides()
+	a, b := net.Pipe()
+	recorded := &recorder{ReadWriter: a}
+	group := goroutine.New(context.Background())
+	group.Go(func(context.Context) error {
+		defer a.Close()
+		return dialHandshake(recorded, s.diallerSecret, s.dialler)
+	})
+	if _, err := acceptHandshake(b, s.listenerSecret, s.listener, s.admit); err != nil {
+		t.Fatal(err)
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := acceptHandshake(&script{Reader: bytes.NewReader(recorded.said.Bytes())}, s.listenerSecret, s.listener, s.admit)
+	if err == nil || !strings.Contains(err.Error(), "it does not have this job's secret") {
+		t.Errorf("a replayed handshake: %v", err)
+	}
+}
+
 func TestHandshakeOtherVersion(t *testing.T) {
 	s := matchingSides()
 	var nonce [nonceSize]byte

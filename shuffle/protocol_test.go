@@ -172,13 +172,14 @@ func TestProtocolViolations(t *testing.T) {
 				t.Fatal(err)
 			}
 			var d Delivery
+			var held []*Buffer // until the end, so that they are no credit again
 			for d.Event == nil || d.Event.Kind != EventConnectionLost {
 				if d.Buffer != nil {
-					// Kept until the end, so that it is no credit again.
-					defer d.Buffer.Recycle()
+					held = append(held, d.Buffer)
 				}
 				d = w.next()
 			}
+			recycleAll(held)
 			if got := d.Event.Err.Error(); !strings.Contains(got, test.want) || !strings.Contains(got, "connection to worker 0 at 127.0.0.1:") {
 				t.Errorf("error %q, want %q", got, test.want)
 			}
@@ -187,8 +188,7 @@ func TestProtocolViolations(t *testing.T) {
 				t.Error(err)
 			}
 			_ = s.stream.Close()
-			w.gate.Close()
-			_ = w.endpoint.Close()
+			w.close(t)
 		})
 	}
 }
