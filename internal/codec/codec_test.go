@@ -256,7 +256,7 @@ func (c *celsius) UnmarshalBinary(b []byte) error {
 type polar struct{ text []byte }
 
 func (p *polar) AppendBinary(b []byte) ([]byte, error) { return append(b, p.text...), nil }
-func (p *polar) UnmarshalBinary(b []byte) error { p.text = append(p.text[:0], b...); return nil }
+func (p *polar) UnmarshalBinary(b []byte) error        { p.text = append(p.text[:0], b...); return nil }
 
 func (p *polar) MarshalBinary() ([]byte, error) { return nil, errors.New("not to be called") }
 
