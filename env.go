@@ -47,7 +47,7 @@ func (e *Env) BufferTimeout(d time.Duration) {
 	}
 }
 
-// FullBuffersOnly, as a buffer timeout, sends buffers only when they are full.
+// FullBuffersOnly as a buffer timeout sends buffers only when they are full.
 const FullBuffersOnly = dataflow.NoTimeout
 
 // DisableChaining runs every operator in a task of its own.

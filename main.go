@@ -44,9 +44,9 @@ func Main(name string, build func(env *Env)) {
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // Main is what a program's main consists of.
 	}
-	os.Exit(0)
+	os.Exit(0) //nolint:forbidigo // Main is what a program's main consists of.
 }
 
 // embeddedMain runs the job in this process until it ends or is interrupted.

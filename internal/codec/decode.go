@@ -87,6 +87,7 @@ func (s *step) store(at unsafe.Pointer, v uint64) bool {
 	case opUint16:
 		*(*uint16)(at) = uint16(v)
 		return v <= math.MaxUint16
+	default: // no integer is stored as anything else
 	}
 	return true
 }
@@ -119,6 +120,7 @@ func (s *step) decodeParts(src string, pos int, at unsafe.Pointer, depth int) (i
 		return decodeTime(src, pos, (*time.Time)(at))
 	case opMarshal:
 		return s.own.decode(src, pos, at)
+	default: // the others begin with a length
 	}
 	least := 1
 	if s.sub != nil {
@@ -139,8 +141,9 @@ func (s *step) decodeParts(src string, pos int, at unsafe.Pointer, depth int) (i
 		return pos, nil
 	case opStrings:
 		return decodeStrings(src, pos, n, (*[]string)(at))
+	default:
+		return s.decodeSlice(src, pos, n, (*slice)(at), depth)
 	}
-	return s.decodeSlice(src, pos, n, (*slice)(at), depth)
 }
 
 func decodeStrings(src string, pos, n int, at *[]string) (int, error) {

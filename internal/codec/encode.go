@@ -88,6 +88,7 @@ func (s *step) appendParts(dst []byte, at unsafe.Pointer, depth int) []byte {
 		dst = appendTime(dst, *(*time.Time)(at))
 	case opMarshal:
 		dst = s.own.append(dst, at)
+	default: // plain values are encoded where the others are told apart
 	}
 	return dst
 }

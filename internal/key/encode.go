@@ -84,6 +84,7 @@ func (l leaf) decode(src []byte, p unsafe.Pointer) (int, error) {
 		}
 		*(*bool)(p) = src[0] == 1
 		return 1, nil
+	default: // an integer, in eight bytes
 	}
 	if len(src) < 8 {
 		return 0, fmt.Errorf("8 bytes expected, %d left", len(src))

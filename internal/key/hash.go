@@ -167,8 +167,9 @@ func (l leaf) word(p unsafe.Pointer) uint64 {
 		return uint64(*(*uint16)(p))
 	case opUint32:
 		return uint64(*(*uint32)(p))
+	default:
+		return *(*uint64)(p)
 	}
-	return *(*uint64)(p)
 }
 
 func hashStrings(keys []string, hashes []uint64) {

@@ -126,6 +126,7 @@ func classify(leaves []leaf, words, strings int, size uintptr) class {
 			return classUint16
 		case opUint32:
 			return classUint32
+		default: // strings were before, arrays are words
 		}
 	}
 	if dense(leaves, size) {
