@@ -161,7 +161,7 @@ func TestEndlessArtefactIsCutShort(t *testing.T) {
 func TestSameArtefactAtTheSameTime(t *testing.T) {
 	s := newStore(t, 0)
 	want := bytes.Repeat([]byte("executable"), 1000)
-	g := goroutine.New(context.Background())
+	g := goroutine.New(t.Context())
 	for range 8 {
 		g.Go(func(context.Context) error {
 			for range 20 {

@@ -61,9 +61,9 @@ func (l *logLines) String() string {
 
 // inCluster runs a test in a bubble with a clock of its own, against a JobManager
 // with the given settings.
-func inCluster(t *testing.T, settings map[string]string, test func(t *testing.T, c *cluster)) {
+func inCluster(t *testing.T, settings map[string]string, test func(c *cluster)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newCluster(t, settings)) })
+	synctest.Test(t, func(t *testing.T) { test(newCluster(t, settings)) })
 }
 
 func newCluster(t *testing.T, settings map[string]string, options ...func(*jobmanager.Config)) *cluster {
@@ -72,7 +72,7 @@ func newCluster(t *testing.T, settings map[string]string, options ...func(*jobma
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, listener: bufconn.Listen(1 << 20), group: goroutine.New(context.Background()), log: &logLines{}}
+	c := &cluster{t: t, listener: bufconn.Listen(1 << 20), group: goroutine.New(context.WithoutCancel(t.Context())), log: &logLines{}}
 	jc := jobmanager.Config{
 		Settings: conf, WorkingDirectory: t.TempDir(), Version: "1.2.3",
 		Log: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -85,7 +85,7 @@ func newCluster(t *testing.T, settings map[string]string, options ...func(*jobma
 		t.Fatal(err)
 	}
 	c.jm = jm
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // It ends after the test's own.
 	served := make(chan error, 1)
 	c.group.Go(func(context.Context) error {
 		served <- jm.Serve(ctx, c.listener)

@@ -1,7 +1,6 @@
 package jobmanager_test
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -32,7 +31,8 @@ func (c *cluster) running(tm *taskManager) (id string, start *tmv1.StartWorker) 
 }
 
 func TestFailedTask(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id, start := c.running(tm)
 		tm.fail(start, 0, 1, "row 7 of a.csv has 3 fields, want 4", "goroutine 7 [running]")
@@ -63,7 +63,8 @@ func TestFailedTask(t *testing.T) {
 }
 
 func TestCrashedWorker(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id, start := c.running(tm)
 		tm.exited(start, &tmv1.WorkerExited{ExitCode: 2, StderrTail: []byte("panic: boom\n\ngoroutine 1\n\xff"), LogFile: "/l"})
@@ -81,7 +82,8 @@ func TestCrashedWorker(t *testing.T) {
 }
 
 func TestCancelAsksThenKills(t *testing.T) {
-	inCluster(t, map[string]string{"task.cancellation.timeout": "30 s"}, func(t *testing.T, c *cluster) {
+	inCluster(t, map[string]string{"task.cancellation.timeout": "30 s"}, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id, start := c.running(tm)
 		if err := c.cancel(id); err != nil {
@@ -115,7 +117,8 @@ func TestCancelAsksThenKills(t *testing.T) {
 }
 
 func TestUnknownJobs(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		for id, code := range map[string]codes.Code{
 			"0123456789abcdef0123456789abcdef": codes.NotFound,
 			"0123":                             codes.InvalidArgument,
@@ -139,7 +142,8 @@ func TestUnknownJobs(t *testing.T) {
 }
 
 func TestJobsAreForgotten(t *testing.T) {
-	inCluster(t, map[string]string{"jobstore.expiration-time": "10 min"}, func(t *testing.T, c *cluster) {
+	inCluster(t, map[string]string{"jobstore.expiration-time": "10 min"}, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id, start := c.running(tm)
 		tm.exited(start, &tmv1.WorkerExited{ExitCode: 2})
@@ -155,7 +159,8 @@ func TestJobsAreForgotten(t *testing.T) {
 }
 
 func TestJobsAreListedByStart(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		var want []string
 		for range 5 {
@@ -177,7 +182,8 @@ func TestJobsAreListedByStart(t *testing.T) {
 }
 
 func TestWorkerOfAnotherProtocol(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id := c.run(tm, submission{})
 		start := startWorker(tm)
@@ -198,11 +204,12 @@ func TestWorkerOfAnotherProtocol(t *testing.T) {
 // TestDataConnectionsAreEncryptedBeyondLoopback gives all workers of a job the
 // same certificate if one of them is on another machine.
 func TestDataConnectionsAreEncryptedBeyondLoopback(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm1 := c.taskManager("tm-1", 1)
 		tm2 := c.taskManager("tm-2", 1, func(r *tmv1.Register) { r.Host = "10.0.0.9" })
 		start := func() (*tmv1.StartWorker, *tmv1.StartWorker) {
-			answer := c.start(context.Background(), submission{})
+			answer := c.start(t.Context(), submission{})
 			tm1.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 			tm2.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 			if got := <-answer; got.err != nil {
@@ -242,7 +249,8 @@ func TestDataConnectionsAreEncryptedBeyondLoopback(t *testing.T) {
 }
 
 func TestWorkerThatIsAloneHasNoListener(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2, func(r *tmv1.Register) { r.Host = "10.0.0.8" })
 		c.run(tm, submission{})
 		if start := startWorker(tm); len(start.GetDataCertificate()) != 0 || len(start.GetDataKey()) != 0 || start.GetDataListener() {

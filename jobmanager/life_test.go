@@ -18,9 +18,10 @@ import (
 // its end, and checks every message that they get.
 func TestLifeOfAJob(t *testing.T) {
 	settings := map[string]string{"pipeline.auto-watermark-interval": "50 ms", "task.cancellation.timeout": "1 min", "taskmanager.network.memory.floating-buffers-per-gate": "16"}
-	inCluster(t, settings, func(t *testing.T, c *cluster) {
+	inCluster(t, settings, func(c *cluster) {
+		t := c.t
 		tm1, tm2 := c.taskManager("tm-1", 1), c.taskManager("tm-2", 1)
-		answer := c.start(context.Background(), submission{
+		answer := c.start(t.Context(), submission{
 			arguments: []string{"--topic", "clicks"}, configuration: map[string]string{"parallelism.default": "2", "execution.buffer-timeout.interval": "0"},
 		})
 		recorded := func(p *dataflow.Plan) {

@@ -47,12 +47,13 @@ func (c *cluster) fetch(digest []byte) (content []byte, size uint64, err error) 
 }
 
 func TestArtefactsTravel(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		for _, padding := range []int{0, 1<<20 - len(linuxExecutable), 1 << 20, 5<<20 + 1} {
 			executable := append(bytes.Clone(linuxExecutable), make([]byte, padding)...)
 			digest := sha256.Sum256(executable)
-			ctx, cancel := context.WithCancel(context.Background())
+			ctx, cancel := context.WithCancel(t.Context())
 			answer := c.start(ctx, submission{executable: executable})
 			run := hear(tm, (*tmv1.ConnectResponse).GetRunPlan)
 			if !bytes.Equal(run.GetSha256(), digest[:]) {
@@ -72,11 +73,12 @@ func TestArtefactsTravel(t *testing.T) {
 }
 
 func TestKnownArtefactsAreNotSentAgain(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 4)
 		c.run(tm, submission{})
 		startWorker(tm)
-		answer := c.start(context.Background(), submission{})
+		answer := c.start(t.Context(), submission{})
 		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 		if got := <-answer; got.err != nil || got.wanted {
@@ -89,7 +91,8 @@ func TestKnownArtefactsAreNotSentAgain(t *testing.T) {
 // TestArtefactsAreReleased counts who holds an executable while jobs with it
 // come and go.
 func TestArtefactsAreReleased(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		digest := sha256.Sum256(linuxExecutable)
 		holds := func(want int, when string) {
 			t.Helper()
@@ -99,10 +102,10 @@ func TestArtefactsAreReleased(t *testing.T) {
 			}
 		}
 		tm := c.taskManager("tm-1", 2)
-		answer := c.start(context.Background(), submission{})
+		answer := c.start(t.Context(), submission{})
 		hear(tm, (*tmv1.ConnectResponse).GetRunPlan)
 		holds(1, "while a job is planned")
-		again := c.start(context.Background(), submission{})
+		again := c.start(t.Context(), submission{})
 		tm.plan(&tmv1.PlanDone{Error: "main exited with code 2", ExitCode: 2})
 		<-again
 		holds(1, "when another was refused")
@@ -134,7 +137,8 @@ func TestArtefactsAreReleased(t *testing.T) {
 }
 
 func TestUnknownArtefacts(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		for digest, code := range map[string]codes.Code{
 			string(make([]byte, 32)): codes.NotFound, "": codes.InvalidArgument, "short": codes.InvalidArgument,
 		} {

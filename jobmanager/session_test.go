@@ -43,7 +43,8 @@ func ended(t *testing.T, tm *taskManager, code codes.Code, words ...string) {
 }
 
 func TestHeartbeats(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 1)
 		pass(time.Hour)
 		if n := tm.beats(); n != 360 {
@@ -63,7 +64,8 @@ func TestHeartbeats(t *testing.T) {
 }
 
 func TestHeartbeatsAreConfigured(t *testing.T) {
-	inCluster(t, map[string]string{"heartbeat.interval": "1 s", "heartbeat.timeout": "3 s"}, func(t *testing.T, c *cluster) {
+	inCluster(t, map[string]string{"heartbeat.interval": "1 s", "heartbeat.timeout": "3 s"}, func(c *cluster) {
+		t := c.t
 		tm := c.connect(&tmv1.ConnectRequest{Message: &tmv1.ConnectRequest_Register{Register: registration("tm-1", 1)}})
 		m := tm.next()
 		if r := m.GetRegistered(); r.GetHeartbeatIntervalMs() != 1000 || r.GetHeartbeatTimeoutMs() != 3000 || r.GetClusterId() == "" {
@@ -83,9 +85,10 @@ func TestHeartbeatsAreConfigured(t *testing.T) {
 // TestClosedStreamIsNoticedAtOnce fails the job of a TaskManager that goes, in
 // no time, and stops its other worker.
 func TestClosedStreamIsNoticedAtOnce(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm1, tm2 := c.taskManager("tm-1", 1), c.taskManager("tm-2", 1)
-		answer := c.start(context.Background(), submission{})
+		answer := c.start(t.Context(), submission{})
 		tm1.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 		tm2.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 		id := (<-answer).accepted.GetJobId()
@@ -130,7 +133,8 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		{"no platform", func(r *tmv1.Register) { r.Platform = "" }, "platform"},
 		{"another protocol", func(r *tmv1.Register) { r.WorkerProtocolMin, r.WorkerProtocolMax = 7, 9 }, "protocol 7 to 9"},
 	}
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		for _, test := range tests {
 			r := registration("tm-1", 1)
 			test.change(r)
@@ -152,7 +156,8 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 }
 
 func TestSameNameTwice(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id := c.run(tm, submission{})
 		start := startWorker(tm)
@@ -183,7 +188,8 @@ func TestSameNameTwice(t *testing.T) {
 // TestOldMessagesChangeNothing sends what would end a job, with the marks of
 // another session, another epoch and another attempt.
 func TestOldMessagesChangeNothing(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id := c.run(tm, submission{})
 		start := startWorker(tm)
@@ -230,14 +236,15 @@ func TestOldMessagesChangeNothing(t *testing.T) {
 // TestTaskManagerThatDoesNotRead has a TaskManager that goes on with its
 // heartbeats, but reads nothing any more.
 func TestTaskManagerThatDoesNotRead(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		resume := tm.pause()
 		before := time.Now()
 		// Together more than gRPC takes in for a stream that nobody reads.
 		var answers []<-chan *submission
 		for range 32 {
-			answers = append(answers, c.start(context.Background(), submission{arguments: []string{strings.Repeat("x", 1<<19)}}))
+			answers = append(answers, c.start(t.Context(), submission{arguments: []string{strings.Repeat("x", 1<<19)}}))
 		}
 		pass(49 * time.Second)
 		if list := c.taskManagers(); len(list) != 1 {
@@ -257,7 +264,8 @@ func TestTaskManagerThatDoesNotRead(t *testing.T) {
 
 // TestServerStops ends every kind of call when the JobManager stops.
 func TestServerStops(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id := c.run(tm, submission{})
 		watch, err := c.client.WatchJob(t.Context(), &clientv1.WatchJobRequest{JobId: id})
@@ -267,7 +275,7 @@ func TestServerStops(t *testing.T) {
 		if _, err := watch.Recv(); err != nil {
 			t.Fatal(err)
 		}
-		planning := c.start(context.Background(), submission{})
+		planning := c.start(t.Context(), submission{})
 		hear(tm, (*tmv1.ConnectResponse).GetStartWorker)
 		hear(tm, (*tmv1.ConnectResponse).GetRunPlan)
 		c.shutdown()

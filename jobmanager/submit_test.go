@@ -68,7 +68,8 @@ func TestBadSubmissions(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			inCluster(t, nil, func(t *testing.T, c *cluster) {
+			inCluster(t, nil, func(c *cluster) {
+				t := c.t
 				tm := c.taskManager("tm-1", 2)
 				refused(t, c.submit(test.s), codes.InvalidArgument, test.words...)
 				tm.nothing()
@@ -81,7 +82,8 @@ func TestBadSubmissions(t *testing.T) {
 }
 
 func TestSubmissionMustBeginWithStart(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		stream, err := c.client.SubmitJob(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -106,58 +108,81 @@ func TestRefusedPlans(t *testing.T) {
 	}{
 		{
 			"main fails", &tmv1.PlanDone{Error: "main exited with code 2 before it built a graph", ExitCode: 2, Stderr: []byte("usage: job -topic\n")}, nil,
-			codes.InvalidArgument, []string{"flights", "tm-1", "code 2"}, "usage: job -topic\n",
+			codes.InvalidArgument,
+			[]string{"flights", "tm-1", "code 2"},
+			"usage: job -topic\n",
 		},
 		{
 			"main fails, in fewer words", &tmv1.PlanDone{Error: "it wrote nothing", ExitCode: 3}, nil,
-			codes.InvalidArgument, []string{"code 3"}, "",
+			codes.InvalidArgument,
+			[]string{"code 3"},
+			"",
 		},
 		{"no plan", &tmv1.PlanDone{}, nil, codes.InvalidArgument, []string{"no plan"}, ""},
 		{
 			"an invalid plan", &tmv1.PlanDone{Plan: flightsPlan(func(p *dataflow.Plan) { p.Exchanges[0].From = 1 })}, nil,
-			codes.InvalidArgument, []string{"topological order"}, "",
+			codes.InvalidArgument,
+			[]string{"topological order"},
+			"",
 		},
 		{
 			"mistakes", &tmv1.PlanDone{Plan: flightsPlan(func(p *dataflow.Plan) { p.Mistakes = []string{"a.go:1: one", "b.go:2: two"} })}, nil,
-			codes.InvalidArgument, []string{"2 mistakes", "\n  a.go:1: one\n  b.go:2: two"}, "",
+			codes.InvalidArgument,
+			[]string{"2 mistakes", "\n  a.go:1: one\n  b.go:2: two"},
+			"",
 		},
 		{
 			"another graph", &tmv1.PlanDone{Plan: flightsPlan()}, &tmv1.PlanDone{Plan: flightsPlan(func(p *dataflow.Plan) {
 				p.Vertices[0].Operators[0].OutputType = "main.Other"
 				p.Fingerprint = [32]byte{2}
 			})},
-			codes.InvalidArgument, []string{`source "flights"`, "late/main.go:12", "main.Other", "weir.Once"}, "",
+			codes.InvalidArgument,
+			[]string{`source "flights"`, "late/main.go:12", "main.Other", "weir.Once"},
+			"",
 		},
 		{
 			"another graph, unseen", &tmv1.PlanDone{Plan: flightsPlan()}, &tmv1.PlanDone{Plan: flightsPlan(func(p *dataflow.Plan) { p.Fingerprint = [32]byte{2} })},
-			codes.InvalidArgument, []string{"fingerprints are not equal"}, "",
+			codes.InvalidArgument,
+			[]string{"fingerprints are not equal"},
+			"",
 		},
 		{
 			"mistakes the second time", &tmv1.PlanDone{Plan: flightsPlan()}, &tmv1.PlanDone{Plan: flightsPlan(func(p *dataflow.Plan) { p.Mistakes = []string{"a.go:1: one"} })},
-			codes.InvalidArgument, []string{"a.go:1: one", "where and when"}, "",
+			codes.InvalidArgument,
+			[]string{"a.go:1: one", "where and when"},
+			"",
 		},
 		{
 			"main fails the second time", &tmv1.PlanDone{Plan: flightsPlan(), Stderr: []byte("once\n")}, &tmv1.PlanDone{Error: "main was killed", ExitCode: -1, Stderr: []byte("twice\n")},
-			codes.InvalidArgument, []string{"second time", "main was killed"}, "once\ntwice\n",
+			codes.InvalidArgument,
+			[]string{"second time", "main was killed"},
+			"once\ntwice\n",
 		},
 		{
 			"an unknown setting in code", &tmv1.PlanDone{Plan: flightsPlan(func(p *dataflow.Plan) { p.Settings = map[string]string{"paralelism.default": "1"} })}, &tmv1.PlanDone{Plan: flightsPlan()},
-			codes.InvalidArgument, []string{"paralelism.default", "the job's code"}, "",
+			codes.InvalidArgument,
+			[]string{"paralelism.default", "the job's code"},
+			"",
 		},
 		{
 			"more tasks than a job may have", &tmv1.PlanDone{Plan: flightsPlan(manyTasks)}, &tmv1.PlanDone{Plan: flightsPlan(manyTasks)},
-			codes.FailedPrecondition, []string{"327682 tasks"}, "",
+			codes.FailedPrecondition,
+			[]string{"327682 tasks"},
+			"",
 		},
 		{
 			"more buffers than there are", &tmv1.PlanDone{Plan: flightsPlan(wide)}, &tmv1.PlanDone{Plan: flightsPlan(wide)},
-			codes.FailedPrecondition, []string{"Insufficient number of network buffers", "needs 5003", "only 2048"}, "",
+			codes.FailedPrecondition,
+			[]string{"Insufficient number of network buffers", "needs 5003", "only 2048"},
+			"",
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			inCluster(t, nil, func(t *testing.T, c *cluster) {
+			inCluster(t, nil, func(c *cluster) {
+				t := c.t
 				tm := c.taskManager("tm-1", 2)
-				answer := c.start(context.Background(), submission{})
+				answer := c.start(t.Context(), submission{})
 				tm.plan(test.first)
 				if test.second != nil {
 					tm.plan(test.second)
@@ -190,8 +215,9 @@ func manyTasks(p *dataflow.Plan) {
 func wide(p *dataflow.Plan) { p.Vertices[0].Parallelism, p.Vertices[1].Parallelism = 2500, 1 }
 
 func TestPlanningWaitsForATaskManager(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
-		answer := c.start(context.Background(), submission{})
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
+		answer := c.start(t.Context(), submission{})
 		pass(4 * time.Minute)
 		tm := c.taskManager("tm-1", 2)
 		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
@@ -204,7 +230,8 @@ func TestPlanningWaitsForATaskManager(t *testing.T) {
 }
 
 func TestNobodyComesToPlan(t *testing.T) {
-	inCluster(t, map[string]string{"slot.request.timeout": "2 min"}, func(t *testing.T, c *cluster) {
+	inCluster(t, map[string]string{"slot.request.timeout": "2 min"}, func(c *cluster) {
+		t := c.t
 		before := time.Now()
 		got := c.submit(submission{})
 		refused(t, got, codes.FailedPrecondition, "no TaskManager", "slot.request.timeout (2m0s)")
@@ -217,8 +244,9 @@ func TestNobodyComesToPlan(t *testing.T) {
 // TestPlanningMovesOn loses TaskManagers during a planning: another one does
 // it, and after the third the job itself is suspected.
 func TestPlanningMovesOn(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
-		answer := c.start(context.Background(), submission{})
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
+		answer := c.start(t.Context(), submission{})
 		for i := range 3 {
 			tm := c.taskManager("tm-1", 2)
 			hear(tm, (*tmv1.ConnectResponse).GetRunPlan)
@@ -235,9 +263,10 @@ func TestPlanningMovesOn(t *testing.T) {
 // TestPlanningsAreSpread has two jobs planned at the same time on three
 // TaskManagers, and one of these answer for another.
 func TestPlanningsAreSpread(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm1, tm2, tm3 := c.taskManager("tm-1", 1), c.taskManager("tm-2", 1), c.taskManager("tm-3", 1)
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		a := c.start(ctx, submission{})
 		first := hear(tm1, (*tmv1.ConnectResponse).GetRunPlan)
 		b := c.start(ctx, submission{})
@@ -259,9 +288,10 @@ func TestPlanningsAreSpread(t *testing.T) {
 
 // TestSecondRunIsElsewhere also where the other TaskManager has more to do.
 func TestSecondRunIsElsewhere(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm1, tm2 := c.taskManager("tm-1", 1), c.taskManager("tm-2", 1)
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		a := c.start(ctx, submission{})
 		hear(tm1, (*tmv1.ConnectResponse).GetRunPlan)
 		b := c.start(ctx, submission{})
@@ -276,9 +306,10 @@ func TestSecondRunIsElsewhere(t *testing.T) {
 }
 
 func TestPlanningThatIsNotAnswered(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
-		answer := c.start(context.Background(), submission{})
+		answer := c.start(t.Context(), submission{})
 		run := hear(tm, (*tmv1.ConnectResponse).GetRunPlan)
 		refused(t, <-answer, codes.DeadlineExceeded, "tm-1", "11m0s")
 		if stop := hear(tm, (*tmv1.ConnectResponse).GetStopPlan); stop.GetPlanId() != run.GetPlanId() {
@@ -288,9 +319,10 @@ func TestPlanningThatIsNotAnswered(t *testing.T) {
 }
 
 func TestClientGivesUp(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		answer := c.start(ctx, submission{})
 		run := hear(tm, (*tmv1.ConnectResponse).GetRunPlan)
 		cancel()
@@ -309,9 +341,10 @@ func TestClientGivesUp(t *testing.T) {
 }
 
 func TestCancelWhilePlanned(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
-		answer := c.start(context.Background(), submission{})
+		answer := c.start(t.Context(), submission{})
 		run := hear(tm, (*tmv1.ConnectResponse).GetRunPlan)
 		list, err := c.client.ListJobs(t.Context(), &clientv1.ListJobsRequest{})
 		if err != nil || len(list.GetJobs()) != 1 || list.GetJobs()[0].GetState() != clientv1.JobState_JOB_STATE_INITIALIZING || list.GetJobs()[0].GetName() != "flights" {
@@ -350,7 +383,8 @@ func TestSettingsHavePrecedence(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			inCluster(t, set(test.file), func(t *testing.T, c *cluster) {
+			inCluster(t, set(test.file), func(c *cluster) {
+				t := c.t
 				tm := c.taskManager("tm-1", 2)
 				c.run(tm, submission{configuration: set(test.client)}, func(p *dataflow.Plan) { p.Settings = set(test.code) })
 				if got := startWorker(tm).GetConfiguration()[key]; got != test.want {
@@ -362,7 +396,8 @@ func TestSettingsHavePrecedence(t *testing.T) {
 }
 
 func TestParallelismHasPrecedence(t *testing.T) {
-	inCluster(t, map[string]string{"parallelism.default": "3"}, func(t *testing.T, c *cluster) {
+	inCluster(t, map[string]string{"parallelism.default": "3"}, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 8)
 		for _, test := range []struct {
 			client, code map[string]string
@@ -391,9 +426,10 @@ func TestParallelismHasPrecedence(t *testing.T) {
 }
 
 func TestSettingsOfDaemonsHaveNoEffect(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
-		answer := c.start(context.Background(), submission{configuration: map[string]string{
+		answer := c.start(t.Context(), submission{configuration: map[string]string{
 			"slot.request.timeout": "1 s", "pipeline.name": "a better name",
 		}})
 		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
@@ -412,9 +448,10 @@ func TestSettingsOfDaemonsHaveNoEffect(t *testing.T) {
 }
 
 func TestDynamicExecutableIsAWarning(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
-		answer := c.start(context.Background(), submission{executable: dynamicExecutable()})
+		answer := c.start(t.Context(), submission{executable: dynamicExecutable()})
 		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 		if got := <-answer; len(got.warnings) != 1 || !strings.Contains(got.warnings[0], "CGO_ENABLED=0") {
@@ -425,9 +462,10 @@ func TestDynamicExecutableIsAWarning(t *testing.T) {
 
 // TestSlotsThatLack has a job that waits for slots, and one that waits in vain.
 func TestSlotsThatLack(t *testing.T) {
-	inCluster(t, map[string]string{"slot.request.timeout": "2 min"}, func(t *testing.T, c *cluster) {
+	inCluster(t, map[string]string{"slot.request.timeout": "2 min"}, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 1)
-		answer := c.start(context.Background(), submission{})
+		answer := c.start(t.Context(), submission{})
 		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
 		const lacks = "needs 2 slots, 1 free of 1 in the cluster (tm-1: 1 of 1)"
@@ -462,8 +500,9 @@ func TestSlotsThatLack(t *testing.T) {
 }
 
 func TestSubmissionsAreBounded(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
-		ctx, cancel := context.WithCancel(context.Background())
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var answers []<-chan *submission
 		for range 64 {
@@ -476,7 +515,7 @@ func TestSubmissionsAreBounded(t *testing.T) {
 			<-answer
 		}
 		synctest.Wait()
-		ctx, cancel = context.WithCancel(context.Background())
+		ctx, cancel = context.WithCancel(t.Context())
 		answer := c.start(ctx, submission{})
 		tm := c.taskManager("tm-1", 2)
 		hear(tm, (*tmv1.ConnectResponse).GetRunPlan)

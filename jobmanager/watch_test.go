@@ -67,7 +67,8 @@ func (w *watching) end() {
 
 // TestWatch sees a job from its beginning to its end, in order.
 func TestWatch(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id := c.run(tm, submission{})
 		start := startWorker(tm)
@@ -125,7 +126,8 @@ func (tm *taskManager) measure(start *tmv1.StartWorker, records uint64) {
 
 // TestWatchIsPaced reports figures and states more often than a watcher is told.
 func TestWatchIsPaced(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id, start := c.running(tm)
 		synctest.Wait()
@@ -154,7 +156,8 @@ func TestWatchIsPaced(t *testing.T) {
 // TestSlowWatcher lets a job print much more than is kept for somebody who does
 // not read.
 func TestSlowWatcher(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id, start := c.running(tm)
 		w := c.watch(id, true)
@@ -193,7 +196,8 @@ func TestSlowWatcher(t *testing.T) {
 }
 
 func TestOutputFromStartIsBounded(t *testing.T) {
-	inCluster(t, nil, func(t *testing.T, c *cluster) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
 		tm := c.taskManager("tm-1", 2)
 		id, start := c.running(tm)
 		for range 3 << 10 {

@@ -103,7 +103,6 @@ type scriptEnv struct {
 	sessions map[string]ids.SessionID // "tm-1#2", and "tm-1" for the latest
 	starts   map[string]int           // sessions of a TaskManager so far
 	names    map[any]string           // job and session ids to names
-	print    bool
 }
 
 func newScriptEnv() *scriptEnv {

@@ -68,6 +68,7 @@ func (c *census) add(o census) {
 }
 
 func (c *census) check(t *testing.T) {
+	t.Helper()
 	if *lives < 100 {
 		return
 	}
