@@ -23,7 +23,7 @@ import (
 type unsendable struct {
 	Name string
 	Done chan bool
-	hook func()
+	hook func() //nolint:unused // It is there to be reported.
 }
 
 type badKey struct{ Weight float64 }
@@ -36,14 +36,9 @@ type choosy struct{ collect[int] }
 
 func (*choosy) Validate() error { return errors.New("nothing is good enough") }
 
-type maximum struct{}
-
-func (maximum) Add(a *int, v int)                          { *a = max(*a, v) }
-func (maximum) Result(_ string, _ weir.Window, a *int) int { return *a }
-
 // secretive is an aggregate whose accumulator cannot be sent.
 type (
-	secretive struct{ maximum }
+	secretive struct{}
 	secret    struct{ Seen map[string]func() }
 )
 

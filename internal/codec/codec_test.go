@@ -271,8 +271,8 @@ type reading struct {
 }
 
 type sealed struct {
-	celsius
-	extra string
+	celsius //nolint:unused // It is there to be embedded.
+	extra   string
 }
 
 func (s sealed) MarshalBinary() ([]byte, error) { return []byte(s.extra), nil }
