@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 		main()
 		os.Exit(0)
 	}
+	// With the race detector each process would sleep for a second at its end.
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
 	leaktest.Main(m)
 }
 
