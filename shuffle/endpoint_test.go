@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weirstream/weir/shuffle"
@@ -254,6 +255,28 @@ func TestDrainWaitsForTheReceiver(t *testing.T) {
 	closeAll(t, a, b)
 }
 
+// TestDrainIsWokenByALocalGate drains into a worker of its own, where nothing
+// else wakes it.
+func TestDrainIsWokenByALocalGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := endpointConfig(0, testSegment)
+		cfg.Listen = ""
+		w := newWorker(t, 4, cfg)
+		p := w.partition(1, 0, 4, shuffle.Target{})
+		p.SendWatermark(0, 1)
+		group := newGroup(t)
+		group.start(func() {
+			if err := p.Drain(nil); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait() // it waits
+		w.gate(shuffle.NewInbox(), 1, 0, 0, 0, shuffle.Source{})
+		group.wait()
+		w.close()
+	})
+}
+
 // TestCloseDiscards closes partitions with buffers queued for receivers that
 // have no credit, or are not there.
 func TestCloseDiscards(t *testing.T) {
@@ -300,16 +323,23 @@ func TestExchangeManyChannels(t *testing.T) {
 	a := newWorker(t, channels, endpointConfig(0, testSegment))
 	b := newWorker(t, channels, endpointConfig(1, testSegment))
 	var sources []shuffle.Source
+	var partitions []*shuffle.Partition
 	for i := range uint32(channels) {
 		p := a.partition(1, i, 1, shuffle.Target{Worker: 1})
 		p.Send(0, request(t, p))
 		p.SendWatermark(0, int64(i))
 		p.SendEvent(0, shuffle.Event{Kind: shuffle.EventEndOfInput})
 		sources = append(sources, shuffle.Source{Subtask: i, Worker: 0})
+		partitions = append(partitions, p)
 	}
 	inbox := shuffle.NewInbox()
 	b.gate(inbox, 1, 0, channels, 1, sources...)
 	connect(t, a, b)
+	for _, p := range partitions { // the receiver has recycled nothing so far
+		if err := p.Drain(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	buffers := make(map[int]bool)
 	for ended := 0; ended < channels; {
 		d := next(inbox)
