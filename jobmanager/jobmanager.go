@@ -175,7 +175,8 @@ func (m *JobManager) Serve(ctx context.Context, listeners ...net.Listener) error
 	serving := goroutine.New(ctx)
 	for _, l := range listeners {
 		serving.Go(func(context.Context) error {
-			if err := m.server.Serve(l); err != nil {
+			// A server that was stopped before it came to this has closed l.
+			if err := m.server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 				return fmt.Errorf("JobManager: serve on %s: %w", l.Addr(), err)
 			}
 			return nil

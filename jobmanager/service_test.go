@@ -233,3 +233,23 @@ func TestListenerThatFails(t *testing.T) {
 		t.Errorf("served: %v", err)
 	}
 }
+
+// A JobManager that is told to stop before it has begun to serve stops like
+// any other: without an error, and with its listeners closed.
+func TestStopBeforeServing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // Which of the two comes first is up to the Go scheduler.
+		m, err := jobmanager.New(jobmanager.Config{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := bufconn.Listen(1)
+		if err := m.Serve(ctx, l); err != nil {
+			t.Fatalf("served: %v", err)
+		}
+		if _, err := l.Accept(); err == nil {
+			t.Fatal("the listener is open")
+		}
+	}
+}
