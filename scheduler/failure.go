@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -248,11 +247,11 @@ func panicLine(stderr string) string {
 	return ""
 }
 
-// failureStatus returns what a job's status says of its failure.
+// failureStatus returns what a job's status says of its failure. One that is
+// held back is no failure of the job yet.
 func (j *job) failureStatus() string {
-	f := cmp.Or(j.failure, j.held)
-	if f == nil {
+	if j.failure == nil {
 		return ""
 	}
-	return f.String()
+	return j.failure.String()
 }

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/weirstream/weir/internal/ids"
 )
@@ -83,8 +84,12 @@ func (s *Scheduler) splitsEnumerated(e SplitsEnumerated) {
 		return // It is being stopped.
 	}
 	if e.Failure != nil {
+		message := e.Failure.Message
+		if name := j.graph.Plan.Vertices[e.Vertex].Name; !strings.Contains(message, name) {
+			message = fmt.Sprintf("could not list the splits of %q: %s", name, message)
+		}
 		s.fail(j, &JobFailure{
-			Message: fmt.Sprintf("could not list the splits of %q: %s", j.graph.Plan.Vertices[e.Vertex].Name, e.Failure.Message),
+			Message: message,
 			Stack:   e.Failure.Stack, Time: e.Failure.Time, TaskManager: w.taskManager.ID, worker: w,
 		}, false)
 		return
