@@ -2,6 +2,7 @@ package jobmanager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -149,7 +150,11 @@ func (c *core) endLocked(s *session, why error) {
 	s.why = why
 	close(s.ended)
 	reason := status.Convert(why).Message()
-	c.log.Warn("TaskManager lost", "task_manager", s.info.ID, "reason", reason, "session", s.id)
+	level := slog.LevelWarn
+	if errors.Is(why, errStopping) {
+		level = slog.LevelInfo
+	}
+	c.log.Log(context.Background(), level, "TaskManager lost", "task_manager", s.info.ID, "reason", reason, "session", s.id)
 	for _, id := range slices.Sorted(maps.Keys(c.mu.plannings)) {
 		if p := c.mu.plannings[id]; p.session == s {
 			delete(c.mu.plannings, id)
