@@ -58,6 +58,7 @@ func exchange(t testing.TB, n, outBuffers, inBuffers, exclusive, fill int) time.
 // plain writes n frames to a peer process in a loop, with a checksum of each
 // at both ends or without.
 func plain(t testing.TB, n int, checksum bool) time.Duration {
+	t.Helper()
 	role := "plain"
 	if checksum {
 		role = "plain checksum"
@@ -98,6 +99,7 @@ type lockstep struct {
 }
 
 func (l *lockstep) round(t testing.TB, buffers int) {
+	t.Helper()
 	for range buffers {
 		b, err := l.partition.Request(nil)
 		if err != nil {
@@ -122,6 +124,7 @@ func (l *lockstep) round(t testing.TB, buffers int) {
 
 // newLockstep joins a partition to a gate: within a worker, or over TCP.
 func newLockstep(t testing.TB, remote bool, fill int) (l *lockstep, end func()) {
+	t.Helper()
 	l = &lockstep{inbox: shuffle.NewInbox(), fill: fill}
 	a := newWorker(t, 32, endpointConfig(0, benchSegment))
 	b := newWorker(t, 16, endpointConfig(1, benchSegment))

@@ -49,6 +49,7 @@ func channelSeed(from, to uint32) uint64 { return uint64(from)<<32 | uint64(to) 
 // produce sends n buffers to each channel in turn, a watermark after each, and
 // the end.
 func produce(t testing.TB, p *shuffle.Partition, from uint32, targets []shuffle.Target, n int) {
+	t.Helper()
 	for i := range n {
 		for c, target := range targets {
 			b, err := p.Request(nil)
@@ -71,6 +72,7 @@ func produce(t testing.TB, p *shuffle.Partition, from uint32, targets []shuffle.
 
 // consume receives n buffers from each channel and the end, and verifies them.
 func consume(t testing.TB, in *shuffle.Inbox, to uint32, sources []shuffle.Source, n int) {
+	t.Helper()
 	got := make([]uint64, len(sources))
 	watermarks := slices.Repeat([]int64{shuffle.NoWatermark}, len(sources))
 	for open := len(sources); open > 0; {

@@ -3,6 +3,7 @@ package shuffle
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -186,7 +187,7 @@ func TestFrameReader(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
-		if _, err := r.header(); err != io.EOF {
+		if _, err := r.header(); !errors.Is(err, io.EOF) {
 			t.Errorf("%s: at the end: %v, want io.EOF", name, err)
 		}
 		if name == "whole" && r.calls > 16 {
@@ -230,7 +231,7 @@ func TestFrameReaderCutShort(t *testing.T) {
 		if err == nil {
 			err = r.payload(make([]byte, 10_000+SlackSize), 10_000)
 		}
-		if err != io.ErrUnexpectedEOF {
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("a stream that ends after %d bytes of a frame: %v, want io.ErrUnexpectedEOF", n, err)
 		}
 	}

@@ -2,6 +2,7 @@ package shuffle
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 )
@@ -29,7 +30,7 @@ func FuzzFrame(f *testing.F) {
 		for {
 			raw, err := r.header()
 			if err != nil {
-				if err != io.EOF && err != io.ErrUnexpectedEOF {
+				if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Fatalf("a stream in memory fails with %v", err)
 				}
 				return
@@ -87,11 +88,11 @@ func (stubStream) Write(p []byte) (int, error) { return len(p), nil }
 func FuzzHandshake(f *testing.F) {
 	own := identity{worker: 3, segmentSize: 32 << 10}
 	var nonce [nonceSize]byte
-	hello := appendHello(nil, &identity{worker: 1, peer: 3, segmentSize: 32 << 10}, &nonce)
+	hello := helloMessage(&identity{worker: 1, peer: 3, segmentSize: 32 << 10}, &nonce)
 	f.Add(append(bytes.Clone(hello), appendMessage(nil, messageProof, 0, make([]byte, proofSize))...))
 	f.Add(append(appendMessage(nil, messageChallenge, 0, make([]byte, challengeSize)), appendMessage(nil, messageAccept, 0, nil)...))
-	f.Add(append(bytes.Clone(hello), appendRefusal(nil, refusal{refusedSecret, 0})...))
-	f.Add(appendRefusal(nil, refusal{refusedAttempt, 8}))
+	f.Add(append(bytes.Clone(hello), refusalMessage(refusal{refusedSecret, 0})...))
+	f.Add(refusalMessage(refusal{refusedAttempt, 8}))
 	f.Add(appendMessage(nil, messageType(77), 0, make([]byte, 1000)))
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
 	f.Add([]byte("WEIRSHUF\x01\x00\x01\x00\xff\xff\xff\xff"))

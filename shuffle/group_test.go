@@ -11,7 +11,8 @@ import (
 type testGroup struct{ group *goroutine.Group }
 
 func newGroup(t testing.TB) *testGroup {
-	g := &testGroup{goroutine.New(context.Background())}
+	t.Helper()
+	g := &testGroup{goroutine.New(t.Context())}
 	t.Cleanup(g.wait)
 	return g
 }

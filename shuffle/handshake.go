@@ -117,7 +117,7 @@ func appendMessage(dst []byte, t messageType, code refusalCode, body []byte) []b
 	return append(dst, body...)
 }
 
-func appendHello(dst []byte, id *identity, nonce *[nonceSize]byte) []byte {
+func helloMessage(id *identity, nonce *[nonceSize]byte) []byte {
 	body := make([]byte, 0, helloSize)
 	body = append(body, id.job[:]...)
 	body = binary.LittleEndian.AppendUint32(body, uint32(id.attempt))
@@ -126,7 +126,7 @@ func appendHello(dst []byte, id *identity, nonce *[nonceSize]byte) []byte {
 	body = binary.LittleEndian.AppendUint32(body, id.segmentSize)
 	body = append(body, id.executable[:]...)
 	body = append(body, nonce[:]...)
-	return appendMessage(dst, messageHello, 0, body)
+	return appendMessage(nil, messageHello, 0, body)
 }
 
 // decodeHello reads the body of a hello, of which the length is right.
@@ -141,8 +141,8 @@ func decodeHello(body []byte) identity {
 	}
 }
 
-func appendRefusal(dst []byte, r refusal) []byte {
-	return appendMessage(dst, messageRefusal, r.code, binary.LittleEndian.AppendUint64(nil, r.detail))
+func refusalMessage(r refusal) []byte {
+	return appendMessage(nil, messageRefusal, r.code, binary.LittleEndian.AppendUint64(nil, r.detail))
 }
 
 // readMessage reads one message of the wanted type; raw is prefix and body. A
@@ -204,7 +204,7 @@ const (
 func dialHandshake(s io.ReadWriter, secret []byte, own identity) error {
 	var nonce [nonceSize]byte
 	_, _ = rand.Read(nonce[:]) // crypto/rand.Read never fails: it ends the process instead.
-	hello := appendHello(nil, &own, &nonce)
+	hello := helloMessage(&own, &nonce)
 	if _, err := s.Write(hello); err != nil {
 		return fmt.Errorf("handshake: send hello: %w", err)
 	}
@@ -217,7 +217,7 @@ func dialHandshake(s io.ReadWriter, secret []byte, own identity) error {
 	}
 	challenge := raw[handshakePrefix:]
 	if !hmac.Equal(challenge[nonceSize:], proof(secret, sideListener, hello, challenge[:nonceSize])) {
-		_, _ = s.Write(appendRefusal(nil, refusal{code: refusedSecret})) // the error below counts
+		_, _ = s.Write(refusalMessage(refusal{code: refusedSecret})) // the error below counts
 		return errors.New("handshake: the peer does not have this job's secret")
 	}
 	answer := appendMessage(nil, messageProof, 0, proof(secret, sideDialler, hello, challenge[:nonceSize]))
@@ -243,7 +243,7 @@ func acceptHandshake(s io.ReadWriter, secret []byte, own identity, admit func(wo
 	if err != nil {
 		var other *versionError
 		if errors.As(err, &other) {
-			_, _ = s.Write(appendRefusal(nil, refusal{refusedVersion, handshakeVersion})) // err counts
+			_, _ = s.Write(refusalMessage(refusal{refusedVersion, handshakeVersion})) // err counts
 		}
 		return -1, fmt.Errorf("handshake: read hello: %w", err)
 	}
@@ -252,7 +252,7 @@ func acceptHandshake(s io.ReadWriter, secret []byte, own identity, admit func(wo
 	}
 	peer := decodeHello(hello[handshakePrefix:])
 	if r, why := own.judge(&peer); r != nil {
-		_, _ = s.Write(appendRefusal(nil, *r)) // why counts
+		_, _ = s.Write(refusalMessage(*r)) // why counts
 		return int(peer.worker), fmt.Errorf("handshake: refused worker %d: %s", peer.worker, why)
 	}
 	body := make([]byte, nonceSize, challengeSize)
@@ -270,11 +270,11 @@ func acceptHandshake(s io.ReadWriter, secret []byte, own identity, admit func(wo
 		return int(peer.worker), fmt.Errorf("handshake: worker %d refused this one: %s", peer.worker, refused.code)
 	}
 	if !hmac.Equal(raw[handshakePrefix:], proof(secret, sideDialler, hello, nonce)) {
-		_, _ = s.Write(appendRefusal(nil, refusal{code: refusedSecret})) // the error below counts
+		_, _ = s.Write(refusalMessage(refusal{code: refusedSecret})) // the error below counts
 		return int(peer.worker), fmt.Errorf("handshake: refused worker %d: it does not have this job's secret", peer.worker)
 	}
 	if r := admit(int(peer.worker)); r != nil {
-		_, _ = s.Write(appendRefusal(nil, *r)) // the error below counts
+		_, _ = s.Write(refusalMessage(*r)) // the error below counts
 		return int(peer.worker), fmt.Errorf("handshake: refused worker %d: %s", peer.worker, r.code)
 	}
 	if _, err := s.Write(appendMessage(nil, messageAccept, 0, nil)); err != nil {

@@ -35,10 +35,10 @@ func matchingSides() *sides {
 }
 
 // shake runs the handshake over a pipe and returns both sides' errors.
-func (s *sides) shake(t *testing.T) (dialler, listener error, worker int) {
+func (s *sides) shake(t *testing.T) (worker int, dialler, listener error) {
 	t.Helper()
 	a, b := net.Pipe()
-	group := goroutine.New(context.Background())
+	group := goroutine.New(t.Context())
 	group.Go(func(context.Context) error {
 		defer a.Close()
 		dialler = dialHandshake(a, s.diallerSecret, s.dialler)
@@ -47,14 +47,14 @@ func (s *sides) shake(t *testing.T) (dialler, listener error, worker int) {
 	worker, listener = acceptHandshake(b, s.listenerSecret, s.listener, s.admit)
 	b.Close()
 	_ = group.Wait()
-	return dialler, listener, worker
+	return worker, dialler, listener
 }
 
 func TestHandshake(t *testing.T) {
 	admitted := -1
 	s := matchingSides()
 	s.admit = func(worker int) *refusal { admitted = worker; return nil }
-	dialler, listener, worker := s.shake(t)
+	worker, dialler, listener := s.shake(t)
 	if dialler != nil || listener != nil || worker != 1 || admitted != 1 {
 		t.Fatalf("dialler %v, listener %v, worker %d, admitted %d: want worker 1 accepted", dialler, listener, worker, admitted)
 	}
@@ -115,7 +115,7 @@ func TestHandshakeRefusals(t *testing.T) {
 	for _, test := range tests {
 		s := matchingSides()
 		test.change(s)
-		dialler, listener, _ := s.shake(t)
+		_, dialler, listener := s.shake(t)
 		if dialler == nil || !strings.Contains(dialler.Error(), test.dialler) {
 			t.Errorf("%s: the dialler's error is %v, want %q", test.name, dialler, test.dialler)
 		}
@@ -138,7 +138,7 @@ func (s *script) Write(p []byte) (int, error) { return s.said.Write(p) }
 func TestHandshakeDiallerWithoutSecret(t *testing.T) {
 	s := matchingSides()
 	var nonce [nonceSize]byte
-	said := appendHello(nil, &s.dialler, &nonce)
+	said := helloMessage(&s.dialler, &nonce)
 	said = appendMessage(said, messageProof, 0, make([]byte, proofSize))
 	peer := &script{Reader: bytes.NewReader(said)}
 	_, err := acceptHandshake(peer, s.listenerSecret, s.listener, func(int) *refusal {
@@ -159,7 +159,7 @@ func TestHandshakeDiallerWithoutSecret(t *testing.T) {
 func TestHandshakeReflection(t *testing.T) {
 	s := matchingSides()
 	a, b := net.Pipe()
-	group := goroutine.New(context.Background())
+	group := goroutine.New(t.Context())
 	defer func() { _ = group.Wait() }()
 	group.Go(func(context.Context) error {
 		defer b.Close()
@@ -187,7 +187,7 @@ func TestHandshakeAltered(t *testing.T) {
 	s := matchingSides()
 	a, near := net.Pipe()
 	far, b := net.Pipe()
-	group := goroutine.New(context.Background())
+	group := goroutine.New(t.Context())
 	var dialler error
 	group.Go(func(context.Context) error {
 		defer a.Close()
@@ -238,7 +238,7 @@ func TestHandshakeReplayed(t *testing.T) {
 	s := matchingSides()
 	a, b := net.Pipe()
 	recorded := &recorder{ReadWriter: a}
-	group := goroutine.New(context.Background())
+	group := goroutine.New(t.Context())
 	group.Go(func(context.Context) error {
 		defer a.Close()
 		return dialHandshake(recorded, s.diallerSecret, s.dialler)
@@ -258,7 +258,7 @@ func TestHandshakeReplayed(t *testing.T) {
 func TestHandshakeOtherVersion(t *testing.T) {
 	s := matchingSides()
 	var nonce [nonceSize]byte
-	hello := appendHello(nil, &s.dialler, &nonce)
+	hello := helloMessage(&s.dialler, &nonce)
 	hello[8] = 9
 	peer := &script{Reader: bytes.NewReader(hello)}
 	_, err := acceptHandshake(peer, s.listenerSecret, s.listener, s.admit)
@@ -338,7 +338,7 @@ func TestHandshakeEndsWithTheEndpoint(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		silent, stream := net.Pipe()
 		defer silent.Close()
-		group := goroutine.New(context.Background())
+		group := goroutine.New(t.Context())
 		var err error
 		group.Go(func(context.Context) error {
 			err = e.shake(ctx, stream, func() error {

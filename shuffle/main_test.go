@@ -13,7 +13,7 @@ const peerRole = "WEIR_SHUFFLE_TEST_PEER"
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(peerRole); role != "" {
-		os.Exit(runPeer(role))
+		os.Exit(runPeer(role)) //nolint:forbidigo // this process is no test, but the peer of one
 	}
 	leaktest.Main(m)
 }

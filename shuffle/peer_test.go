@@ -130,7 +130,7 @@ func sinkPeer() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(e.Addr())
+	fmt.Fprintln(os.Stdout, e.Addr())
 	var dialler string
 	if _, err := fmt.Scanln(&dialler); err != nil {
 		return err
@@ -150,7 +150,7 @@ func sinkPeer() error {
 			if err := p.Drain(nil); err != nil {
 				return err
 			}
-			fmt.Println(s.Received.Buffers, s.Received.Calls, s.Sent.Calls)
+			fmt.Fprintln(os.Stdout, s.Received.Buffers, s.Received.Calls, s.Sent.Calls)
 			return e.Close()
 		default:
 			return d.Event.Err
@@ -164,7 +164,7 @@ func plainPeer(checksum bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(l.Addr())
+	fmt.Fprintln(os.Stdout, l.Addr())
 	c, err := l.Accept()
 	if err != nil {
 		return err
@@ -173,7 +173,7 @@ func plainPeer(checksum bool) error {
 	var sum uint64
 	for {
 		if _, err := io.ReadFull(c, frame); err == io.EOF {
-			fmt.Println(sum)
+			fmt.Fprintln(os.Stdout, sum)
 			return c.Close()
 		} else if err != nil {
 			return err

@@ -2,6 +2,7 @@ package shuffle
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -228,7 +229,7 @@ func TestProtocolReceiver(t *testing.T) {
 	if err := s.stream.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.frames.header(); err != io.EOF {
+	if _, err := s.frames.header(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the stranger has closed: %v, want the end", err)
 	}
 	_ = s.stream.Close()

@@ -62,8 +62,8 @@ func (r *frameReader) fill(n, most int) error {
 		r.calls++
 		r.end += got
 		if err != nil && r.end < n {
-			if r.end > 0 && err == io.EOF {
-				err = io.ErrUnexpectedEOF
+			if r.end > 0 {
+				err = unexpected(err)
 			}
 			return err
 		}
@@ -101,7 +101,7 @@ func (r *frameReader) payload(dst []byte, n int) error {
 
 // unexpected is the error of a stream that ends in the middle of a frame.
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -136,7 +136,7 @@ func (c *connection) readLoop(stream net.Conn) error {
 		r.traffic.Calls = r.frames.calls
 		r.frames.calls = 0
 		c.endpoint.stats.received.add(&r.traffic)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return errPeerClosed
 		}
 		if err != nil {

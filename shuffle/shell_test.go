@@ -160,7 +160,7 @@ func TestCloseDoesNotWaitForAPeer(t *testing.T) {
 func TestPeerLostWhileAccepted(t *testing.T) {
 	w := newReceivingWorker(t)
 	a, b := net.Pipe()
-	group := goroutine.New(context.Background())
+	group := goroutine.New(t.Context())
 	group.Go(func(ctx context.Context) error {
 		w.endpoint.welcome(ctx, b)
 		return nil
@@ -168,7 +168,7 @@ func TestPeerLostWhileAccepted(t *testing.T) {
 	own := w.endpoint.identity()
 	own.peer, own.worker = own.worker, 0
 	var nonce [nonceSize]byte
-	hello := appendHello(nil, &own, &nonce)
+	hello := helloMessage(&own, &nonce)
 	if _, err := a.Write(hello); err != nil {
 		t.Fatal(err)
 	}
