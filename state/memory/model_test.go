@@ -187,6 +187,7 @@ func equal[K comparable](t *rapid.T, what string, got map[K]history, want map[K]
 // drive performs random operations. Every hash function is tried, also those
 // under which most keys collide.
 func drive[K comparable](t *testing.T, draw func(int) K, hash func(K) uint64) {
+	t.Helper()
 	kind, err := key.For[K]()
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ type batch[K comparable] struct {
 }
 
 func newBatch[K comparable](t testing.TB) *batch[K] {
+	t.Helper()
 	kind := kindOf[K](t)
 	return &batch[K]{kind, memory.NewTable[K, sum](kind), make([]uint64, 512), make([]uint32, 512)}
 }
