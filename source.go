@@ -11,8 +11,8 @@ import "context"
 type Source[T any] interface {
 	// Splits lists the parts of the input: files, partitions, ranges. It is
 	// called once for a job, on one worker, with the parallelism of the source.
-	// An error, or for a bounded source a list that is empty although input was
-	// asked for, fails the job, so say which input is missing.
+	// An error fails the job: return one where input that was asked for is missing,
+	// since a bounded source without splits has simply ended.
 	Splits(ctx context.Context, parallelism int) ([]Split, error)
 
 	// Open starts to read split. A nil position is its beginning; any other is

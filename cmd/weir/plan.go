@@ -88,16 +88,10 @@ func (a *app) planLocally(ctx context.Context, c *config.Config, executable, nam
 	return decodePlan(name, encoded, exited, unread)
 }
 
-// inherited is the environment of a job's main: what a TaskManager passes on.
-func inherited() (environment []string) {
-	for _, variable := range os.Environ() {
-		name, _, _ := strings.Cut(variable, "=")
-		switch name {
-		case "TZ", "LANG", "TMPDIR", "GODEBUG", "GOTRACEBACK", "GOMAXPROCS", "GOMEMLIMIT", "GOGC":
-			environment = append(environment, variable)
-		}
-	}
-	return environment
+// inherited is the environment of a job's main: what a TaskManager gives it, so
+// that info shows the graph that run builds.
+func inherited() []string {
+	return []string{"TZ=UTC", "LANG=C.UTF-8", "TMPDIR=" + os.TempDir()}
 }
 
 // inputFile returns what main may use while it builds the graph, as a file

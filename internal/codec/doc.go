@@ -3,7 +3,7 @@
 //
 // # Its room
 //
-// The shuffle compiles one [Codec] per record type when the graph is built, and
+// The task package compiles one [Codec] per record type when the graph is built, and
 // writes records with it into network buffers; a state backend writes values.
 // The package imports nothing of the project. It knows neither buffers nor
 // checksums, and keeps no versions: both ends run the same executable.

@@ -26,7 +26,7 @@ var OperatorChaining = executionArea.define("pipeline.operator-chaining.enabled"
 
 // AutoWatermarkInterval is how often sources emit watermarks.
 var AutoWatermarkInterval = executionArea.define("pipeline.auto-watermark-interval", duration(time.Millisecond), 200*time.Millisecond, Job,
-	"How often a source emits a watermark for the event times that it has seen.")
+	"How often a watermark crosses the network without records. With records it always does, since it travels in their buffers.")
 
 // PreAggregation is whether aggregates are combined before the shuffle.
 var PreAggregation = executionArea.define("pipeline.pre-aggregation.enabled", boolean(), true, Job,

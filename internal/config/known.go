@@ -29,6 +29,7 @@ const (
 	noCores       = "a worker uses as many cores as it holds slots"
 	noUncaught    = "a panic fails its task, with its stack, and ends only that job's worker"
 	noOutput      = "the output of a job's processes is kept in a log file per job"
+	noRepeats     = "a task of Weir is asked to stop once: there is no thread to interrupt again, see task.cancellation.timeout"
 	noTimers      = "stopping a task or a daemon of Weir waits for no threads"
 	noSpilling    = "Weir runs streaming jobs: a bounded job is a stream that ends, and nothing is stored between tasks"
 	noOverdraft   = "Weir has no such limit within a gate's or partition's buffers"
@@ -106,6 +107,7 @@ var flinkGroups = []flinkGroup{
 	{noCores, `taskmanager.cpu.cores`},
 	{noUncaught, `cluster.uncaught-exception-handling`},
 	{noOutput, `taskmanager.system-out.`},
+	{noRepeats, `task.cancellation.interval`},
 	{noTimers, `task.cancellation.timers.timeout cluster.services.shutdown-timeout`},
 	{noSpilling, `execution.runtime-mode execution.batch. execution.batch-shuffle-mode execution.sort. execution.sorted-inputs.enabled
 		taskmanager.network.sort-shuffle. taskmanager.network.blocking-shuffle. taskmanager.network.batch-shuffle.

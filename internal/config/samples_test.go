@@ -43,7 +43,6 @@ var samples = map[string][]sample{
 	"security.ssl.key-file":                                {{"tls.key", "tls.key"}},
 	"security.ssl.internal.enabled":                        {{"false", "false"}},
 	"slot.request.timeout":                                 {{"300000", "5 min"}},
-	"task.cancellation.interval":                           {{"30000", "30 s"}},
 	"task.cancellation.timeout":                            {{"180000", "3 min"}, {"0", "0 ms"}},
 	"taskmanager.bind-host":                                {{"localhost", "localhost"}},
 	"taskmanager.data.port":                                {{"0", "0"}, {"50100-50200, 50300", "50100-50200,50300"}, {"7-7", "7"}},

@@ -66,10 +66,6 @@ var TaskManagerRegistrationTimeout = taskManagerArea.define("taskmanager.registr
 	"How long a TaskManager without a JobManager tries to register before it exits.",
 	deprecated("taskmanager.maxRegistrationDuration"))
 
-// TaskCancellationInterval is the time between two requests to a task to stop.
-var TaskCancellationInterval = taskManagerArea.define("task.cancellation.interval", duration(time.Millisecond), 30*time.Second, TaskManager|Job,
-	"The time between two requests to a task to stop.")
-
 // TaskCancellationTimeout is how long a canceled task has before its worker is
 // killed.
 var TaskCancellationTimeout = taskManagerArea.define("task.cancellation.timeout", duration(0), 3*time.Minute, TaskManager|Job,

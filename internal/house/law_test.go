@@ -91,11 +91,7 @@ var importLaw = []room{
 	{
 		dir: "shuffle", not: "operators, state and messages",
 		may: map[string]string{
-			"leaves":            anyone,
-			"internal/codec":    "a buffer's columns are decoded in place",
-			"internal/key":      "records are routed by the hash of their key",
-			"internal/memory":   "a pool is sized by the formula that the scheduler applies too",
-			"internal/security": "a data connection starts with the job's secret",
+			"leaves": anyone,
 		},
 	},
 	{

@@ -6,7 +6,7 @@
 //
 // # Its room
 //
-// The shuffle hashes the keys of a batch and sends each record to the subtask
+// The task package hashes the keys of a batch and sends each record to the subtask
 // that [Subtask] names; the state backends index by the hash's low bits and
 // store keys in their canonical encoding; a restore asks [GroupRange] which
 // groups a subtask owns. The package imports nothing of the project, and knows
