@@ -6,3 +6,14 @@ import "github.com/weirstream/weir/internal/dataflow"
 func BuildGraph(build func(*Env), args ...string) *dataflow.Graph {
 	return buildGraph("test", build, args, dataflow.BuildInput{})
 }
+
+// BuildGraphWith is BuildGraph with what a TaskManager hands to a program.
+func BuildGraphWith(input dataflow.BuildInput, build func(*Env)) *dataflow.Graph {
+	return buildGraph("test", build, nil, input)
+}
+
+// EngineVersion and VersionIn are for the tests of this package.
+var (
+	EngineVersion = engineVersion
+	VersionIn     = versionIn
+)

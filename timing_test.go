@@ -429,7 +429,7 @@ type flushLog struct {
 }
 
 func (l *flushLog) Open(context.Context, weir.Subtask) (weir.Writer[int], error) { return l, nil }
-func (l *flushLog) Write(values []int) error { l.pending += len(values); return nil }
+func (l *flushLog) Write(values []int) error                                     { l.pending += len(values); return nil }
 
 func (l *flushLog) Flush() error { l.pending = 0; return nil }
 func (l *flushLog) Close() error { return nil }
