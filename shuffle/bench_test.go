@@ -214,6 +214,44 @@ func BenchmarkLatency(b *testing.B) {
 	closeAll(b, first, second)
 }
 
+// BenchmarkProcessLatency is the time of one small buffer to another process
+// and back, when one is sent each 100 microseconds.
+func BenchmarkProcessLatency(b *testing.B) {
+	peer := startPeer(b, "echo", "GOMAXPROCS="+strconv.Itoa(runtime.GOMAXPROCS(0)),
+		fmt.Sprintf("WEIR_SHUFFLE_TEST_SINK=%d %d %d", benchSegment, 8, 8))
+	w := newWorker(b, 16, endpointConfig(0, benchSegment))
+	p := w.partition(1, 0, 8, shuffle.Target{Worker: 1})
+	inbox := shuffle.NewInbox()
+	w.gate(inbox, 2, 0, 8, 8, shuffle.Source{Worker: 1})
+	peer.say(b, w.endpoint.Addr().String())
+	if err := w.endpoint.Connect([]shuffle.Peer{{Worker: 1, Address: peer.line(b)}}); err != nil {
+		b.Fatal(err)
+	}
+	ticker := time.NewTicker(100 * time.Microsecond)
+	defer ticker.Stop()
+	var took []time.Duration
+	for b.Loop() {
+		<-ticker.C
+		start := time.Now()
+		buf, err := p.Request(nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		buf.SetLen(64)
+		p.Send(0, buf)
+		next(inbox).Buffer.Recycle()
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+	p.SendEvent(0, shuffle.Event{Kind: shuffle.EventEndOfInput})
+	next(inbox)
+	peer.line(b)
+	peer.wait(b)
+	w.close()
+}
+
 // BenchmarkProcesses compares, in interleaved pairs, the exchange between two
 // processes with a loop that writes and reads frames of the same size on a
 // plain connection. Use it with -benchtime=1x.

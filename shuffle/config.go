@@ -13,6 +13,9 @@ import (
 // minSecret is the shortest secret in bytes; it is random, so 128 bits.
 const minSecret = 16
 
+// maxWorker bounds the index of a worker, which has 32 bits on the wire.
+const maxWorker = 1<<31 - 1
+
 // EndpointConfig says what an [Endpoint] is, and whom it talks to.
 type EndpointConfig struct {
 	// Job and Attempt are what the endpoint's channels belong to. A peer of
@@ -53,8 +56,8 @@ type EndpointConfig struct {
 
 // Validate checks the configuration.
 func (c *EndpointConfig) Validate() error {
-	if c.Worker < 0 {
-		return fmt.Errorf("worker index %d is negative", c.Worker)
+	if c.Worker < 0 || c.Worker > maxWorker {
+		return fmt.Errorf("worker index %d: want 0 to %d", c.Worker, maxWorker)
 	}
 	if len(c.Secret) < minSecret {
 		return fmt.Errorf("the job's secret has %d bytes: at least %d are needed", len(c.Secret), minSecret)

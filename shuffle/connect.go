@@ -54,7 +54,7 @@ func (e *Endpoint) Connect(peers []Peer) error {
 	seen := make(map[int]bool, len(peers))
 	for _, p := range peers {
 		switch {
-		case p.Worker < 0 || p.Worker == e.cfg.Worker:
+		case p.Worker < 0 || p.Worker > maxWorker || p.Worker == e.cfg.Worker:
 			return fmt.Errorf("worker %d cannot connect to worker %d", e.cfg.Worker, p.Worker)
 		case p.Address == "":
 			return fmt.Errorf("worker %d has no address", p.Worker)

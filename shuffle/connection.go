@@ -2,7 +2,6 @@ package shuffle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -232,8 +231,10 @@ func (c *connection) claim() *refusal {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.mu.closing || c.mu.phase == phaseLost && errors.Is(c.mu.err, ErrClosed):
+	case c.mu.closing:
 		return &refusal{code: refusedClosing}
+	case c.mu.phase >= phaseEnded:
+		return &refusal{code: refusedLost}
 	case c.mu.phase != phaseWaiting:
 		return &refusal{code: refusedDuplicate}
 	}

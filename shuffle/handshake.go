@@ -87,6 +87,7 @@ const (
 	refusedSecret      refusalCode = 7
 	refusedDuplicate   refusalCode = 8
 	refusedClosing     refusalCode = 9
+	refusedLost        refusalCode = 10
 )
 
 // refusal is why one side does not want the other.
@@ -324,6 +325,8 @@ func (c refusalCode) String() string {
 		return "there is a connection between the two already"
 	case refusedClosing:
 		return "this worker is closing"
+	case refusedLost:
+		return "the connection between the two was lost or given up before"
 	}
 	return fmt.Sprintf("refusal %d", uint8(c))
 }
@@ -354,6 +357,8 @@ func (e *refusedError) Error() string {
 		return "the peer refused: there is a connection between the two already"
 	case refusedClosing:
 		return "the peer refused: it is closing"
+	case refusedLost:
+		return "the peer refused: it has lost the connection between the two before, or given it up"
 	}
 	return fmt.Sprintf("the peer refused, with code %d", uint8(e.code))
 }

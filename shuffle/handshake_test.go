@@ -111,6 +111,11 @@ func TestHandshakeRefusals(t *testing.T) {
 			"refused: it is closing",
 			"refused worker 1: this worker is closing",
 		},
+		{
+			"lost", func(s *sides) { s.admit = func(int) *refusal { return &refusal{code: refusedLost} } },
+			"refused: it has lost the connection between the two before",
+			"refused worker 1: the connection between the two was lost or given up before",
+		},
 	}
 	for _, test := range tests {
 		s := matchingSides()

@@ -72,7 +72,7 @@ func (p *peerProcess) wait(t testing.TB) {
 // runPeer is the other process.
 func runPeer(role string) (code int) {
 	if profile := os.Getenv("WEIR_SHUFFLE_TEST_PROFILE"); profile != "" {
-		f, err := os.Create(profile)
+		f, err := os.Create(profile + "." + role)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -87,7 +87,9 @@ func runPeer(role string) (code int) {
 	var err error
 	switch name {
 	case "sink":
-		err = sinkPeer()
+		err = sinkPeer(false)
+	case "echo":
+		err = sinkPeer(true)
 	case "plain":
 		err = plainPeer(argument == "checksum")
 	default:
@@ -100,8 +102,9 @@ func runPeer(role string) (code int) {
 	return 0
 }
 
-// sinkPeer is worker 1: it receives edge 1 until it ends and then ends edge 2.
-func sinkPeer() error {
+// sinkPeer is worker 1: it receives edge 1 until it ends and then ends edge 2,
+// on which it sends a buffer back for each before, if it is an echo.
+func sinkPeer(echo bool) error {
 	var segment, buffers, exclusive int
 	if _, err := fmt.Sscanf(os.Getenv("WEIR_SHUFFLE_TEST_SINK"), "%d %d %d", &segment, &buffers, &exclusive); err != nil {
 		return err
@@ -110,7 +113,7 @@ func sinkPeer() error {
 	if err != nil {
 		return err
 	}
-	arena, err := shuffle.NewArena(buffers+1, segment)
+	arena, err := shuffle.NewArena(2*buffers, segment)
 	if err != nil {
 		return err
 	}
@@ -118,7 +121,7 @@ func sinkPeer() error {
 	if err != nil {
 		return err
 	}
-	back, err := arena.NewPool("back", 1)
+	back, err := arena.NewPool("back", buffers)
 	if err != nil {
 		return err
 	}
@@ -143,6 +146,14 @@ func sinkPeer() error {
 		switch {
 		case d.Buffer != nil:
 			d.Buffer.Recycle()
+			if echo {
+				b, err := p.Request(nil)
+				if err != nil {
+					return err
+				}
+				b.SetLen(64)
+				p.Send(0, b)
+			}
 		case d.Event == nil:
 		case d.Event.Kind == shuffle.EventEndOfInput:
 			s := e.Stats()
