@@ -33,6 +33,9 @@ func (h *harness) besideFlink(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := h.build(ctx); err != nil {
+		return err
+	}
 	h.say("starting Flink; the first time it is built, which takes minutes")
 	if _, err := f.call(ctx, "start", f.directory); err != nil {
 		return errors.Join(err, f.stop(ctx))

@@ -118,11 +118,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(h.temp)) }()
-	if err := h.build(ctx); err != nil {
-		return err
-	}
 	if o.flink {
 		return h.besideFlink(ctx)
+	}
+	if err := h.build(ctx); err != nil {
+		return err
 	}
 	for _, b := range benchmarks() {
 		if o.name != "" && o.name != b.name {

@@ -17,7 +17,7 @@ func ModuleRoot(ctx context.Context) (string, error) {
 		return "", err
 	}
 	file := strings.TrimSpace(out)
-	if !filepath.IsAbs(file) { // It is os.DevNull, or nothing.
+	if file == "" || file == os.DevNull {
 		return "", fmt.Errorf("the working directory is in no module: run the benchmarks from the project")
 	}
 	return filepath.Dir(file), nil
@@ -35,7 +35,8 @@ func goCommand(ctx context.Context, directory string, args ...string) (string, e
 	var stdout, stderr bytes.Buffer
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir, command.Stdout, command.Stderr = directory, &stdout, &stderr
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	// go.mod names the toolchain; some environments forbid the go command to fetch it.
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTOOLCHAIN=auto")
 	if err := command.Run(); err != nil {
 		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
