@@ -37,7 +37,7 @@ func TestEndToEnd(t *testing.T) {
 		want[fmt.Sprintf("keyed-window weir/limit %d false", keys)+comparison] = 1
 		want[fmt.Sprintf("keyed-window weir/limit %d true", keys)+comparison] = 1
 		want[fmt.Sprintf("keyed-window weir %d false", keys)+figure+",variant"] = 1 // the one with the profile
-		want[fmt.Sprintf("strings weir %d false", keys)+figure+",variant"] = 2
+		want[fmt.Sprintf("strings weir %d false", keys)+figure+",variant"] = 3      // one with the profile
 		want[fmt.Sprintf("strings string/integer %d false", keys)+comparison] = 1
 	}
 	if !maps.Equal(got, want) {

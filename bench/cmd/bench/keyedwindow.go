@@ -81,7 +81,7 @@ func (h *harness) besideLimit(ctx context.Context, c *cluster.Cluster, keys uint
 		return err
 	}
 	named.PreAggregate = true
-	return errors.Join(h.compare(on, named), h.profile(ctx, c, w))
+	return errors.Join(h.compare(on, named), h.profile(ctx, c, w, variant{bench: "keyed-window"}))
 }
 
 // compare prints a comparison.
@@ -95,11 +95,11 @@ func (h *harness) compare(r report.Ratios, named report.Comparison) error {
 
 // profile runs the work once more, apart from what is measured, if profiles are
 // wanted.
-func (h *harness) profile(ctx context.Context, c *cluster.Cluster, w work) error {
+func (h *harness) profile(ctx context.Context, c *cluster.Cluster, w work, v variant) error {
 	if h.cpuProfile == "" {
 		return nil
 	}
-	directory, err := filepath.Abs(filepath.Join(h.cpuProfile, "keys-"+strconv.FormatUint(w.Keys, 10)))
+	directory, err := filepath.Abs(filepath.Join(h.cpuProfile, fmt.Sprintf("%s-%d", v.bench, w.Keys)))
 	if err == nil {
 		err = os.MkdirAll(directory, 0o755)
 	}
@@ -107,7 +107,9 @@ func (h *harness) profile(ctx context.Context, c *cluster.Cluster, w work) error
 		return fmt.Errorf("CPU profiles: %w", err)
 	}
 	h.say("CPU profiles of both workers are in %s; the speed of this run is not comparable", directory)
-	_, err = h.runWeir(ctx, c, w, variant{bench: "keyed-window", name: "profiled", arguments: []string{"-cpuprofile", directory}})
+	v.name = "profiled"
+	v.arguments = append(v.arguments, "-cpuprofile", directory)
+	_, err = h.runWeir(ctx, c, w, v)
 	return err
 }
 

@@ -79,7 +79,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&o.pairs, "pairs", 7, "the `number` of pairs of runs that are compared")
 	flags.Float64Var(&o.seconds, "seconds", 3, "about how many `seconds` a run of keyed-window by hand takes")
 	flags.DurationVar(&o.duration, "duration", 0, "how long latency and bounded-memory measure; 0 is 15s for each case and 2m")
-	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "run keyed-window once more, with CPU profiles of the workers in this `directory`")
+	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "run keyed-window and strings once more, with CPU profiles of the workers in this `directory`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

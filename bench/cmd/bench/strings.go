@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/weirstream/weir/bench/internal/cluster"
 	"github.com/weirstream/weir/bench/internal/report"
@@ -39,5 +40,7 @@ func (h *harness) besideIntegers(ctx context.Context, c *cluster.Cluster, keys u
 		}
 		ratios.Add(strings, integers)
 	}
-	return h.compare(ratios, report.Comparison{Bench: "strings", Ratio: "string/integer", Keys: keys})
+	return errors.Join(
+		h.compare(ratios, report.Comparison{Bench: "strings", Ratio: "string/integer", Keys: keys}),
+		h.profile(ctx, c, w, variant{bench: "strings", arguments: []string{"-strings"}}))
 }
