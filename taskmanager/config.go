@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/ids"
 )
 
@@ -24,10 +24,13 @@ type Config struct {
 	// Host is the name or address by which the workers of other TaskManagers
 	// reach the workers of this one (taskmanager.host).
 	Host string
-	// DataBindAddress is where workers listen for data connections, "host:port"
-	// (taskmanager.bind-host, taskmanager.data.port). With port 0 each worker
-	// takes a free one; with any other there can be only one worker at a time.
-	DataBindAddress string
+	// DataBindHost is the name or address that workers listen on for data
+	// connections (taskmanager.bind-host).
+	DataBindHost string
+	// DataPorts are the ports for that, of which each worker takes one
+	// (taskmanager.data.port). Without any, or with port 0, the system picks
+	// them.
+	DataPorts config.Ports
 
 	// JobManager is the gRPC target of the JobManager, "host:port"
 	// (jobmanager.rpc.address, jobmanager.rpc.port).
@@ -94,7 +97,7 @@ func (c *Config) setDefaults() error {
 		c.ID = generateID(c.Host)
 	}
 	return errors.Join(
-		c.validateBind(),
+		check(c.DataBindHost != "", "taskmanager.bind-host is empty: it must name what workers listen on"),
 		check(c.Host != "", "taskmanager.host is empty: it must name this host as other TaskManagers reach it"),
 		check(c.JobManager != "", "jobmanager.rpc.address is empty: it must name the host of the JobManager"),
 		check(c.Slots >= 1 && c.Slots <= maxSlots, "taskmanager.numberOfTaskSlots is %d: it must be between 1 and %d", c.Slots, maxSlots),
@@ -103,13 +106,6 @@ func (c *Config) setDefaults() error {
 			"the network memory of a slot is %d bytes: it must hold at least one segment of %d bytes", c.NetworkMemoryPerSlot, c.SegmentSize),
 		check(c.Launcher != nil, "no launcher is configured: a TaskManager needs one to run jobs"),
 	)
-}
-
-func (c *Config) validateBind() error {
-	if _, _, err := net.SplitHostPort(c.DataBindAddress); err != nil {
-		return fmt.Errorf("the bind address of data connections %q: want host:port: %w", c.DataBindAddress, err)
-	}
-	return nil
 }
 
 // maxSlots bounds how many files of network memory a TaskManager opens.

@@ -18,8 +18,10 @@
 //   - session: one registration and all that runs by its order.
 //   - workerRun and supervisor: one worker, from the command to start it to the
 //     report of its end, and the gRPC service that it sees.
-//   - ledger, fence and registration: who holds which slots, which messages
-//     count, and when to register again. These are values without I/O.
+//   - ledger, portLedger, fence and registration: who holds which slots and
+//     ports, which messages count, and when to register again. These are values
+//     without I/O.
+//   - dataPorts: keeps a port for a worker until that listens on it.
 //   - artefacts, child, jobLogs and slotMemory: the parts of Processes.
 //
 // # Life cycle
@@ -53,8 +55,8 @@
 //     itself when its session's socket closes.
 //   - T3: the bytes that are executed are those whose SHA-256 was compared, also
 //     if the cached file is replaced at any moment.
-//   - T4: a slot is free again before its worker's end is reported, and its
-//     memory has nothing of that worker.
+//   - T4: a slot and a data port are free again before their worker's end is
+//     reported, and the slot's memory has nothing of that worker.
 //   - T5: the JobManager hears everything that a worker has said and printed
 //     before it hears of its end.
 //   - T6: a message of another session, leader epoch or attempt changes nothing.

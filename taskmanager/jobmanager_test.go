@@ -331,6 +331,15 @@ func (g *gateway) expectReady() (hello *tmv1.WorkerHello, address string) {
 // startWorker starts a worker that plays a role, in so many slots.
 func (g *gateway) startWorker(job ids.JobID, attempt uint32, digest [32]byte, slots int, role ...string) {
 	g.t.Helper()
+	g.start(startWorker(job, attempt, digest, slots, role...))
+}
+
+func (g *gateway) start(m *tmv1.StartWorker) {
+	g.t.Helper()
+	g.send(&tmv1.ConnectResponse{Message: &tmv1.ConnectResponse_StartWorker{StartWorker: m}})
+}
+
+func startWorker(job ids.JobID, attempt uint32, digest [32]byte, slots int, role ...string) *tmv1.StartWorker {
 	m := &tmv1.StartWorker{
 		JobId: job[:], Attempt: attempt, JobName: "a test's job", Sha256: digest[:], Arguments: role, FileName: "./job",
 		Secret: []byte("0123456789abcdef"), Plan: graph("m"), Configuration: map[string]string{"key": "value"}, DefaultParallelism: 2,
@@ -338,7 +347,7 @@ func (g *gateway) startWorker(job ids.JobID, attempt uint32, digest [32]byte, sl
 	for i := range slots {
 		m.Slots = append(m.Slots, uint32(10+i))
 	}
-	g.send(&tmv1.ConnectResponse{Message: &tmv1.ConnectResponse_StartWorker{StartWorker: m}})
+	return m
 }
 
 func (g *gateway) command(job ids.JobID, attempt uint32, c *workerv1.SessionResponse) {
@@ -367,7 +376,7 @@ const testMemory = 256 << 10
 // directories below base.
 func configure(address, base string) taskmanager.Config {
 	return taskmanager.Config{
-		Host: "127.0.0.1", DataBindAddress: "127.0.0.1:0", JobManager: address,
+		Host: "127.0.0.1", DataBindHost: "127.0.0.1", JobManager: address,
 		DialOptions: []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())},
 		Slots:       2, NetworkMemoryPerSlot: testMemory, SegmentSize: 32 << 10,
 		// A machine that is slow for a moment must not make a second attempt.

@@ -72,6 +72,7 @@ var jobRoles = map[string]func(arguments []string) int{
 	"protocol": func(a []string) int { return work(graph("m"), uint32(mustAtoi(a[0])), obey) },
 	"other":    func([]string) int { return work(graph("other"), launch.Protocol, obey) },
 	"silent":   func([]string) int { return work(nil, launch.Protocol, obey) },
+	"listen":   func([]string) int { return work(graph("m"), launch.Protocol, listen) },
 	"spin":     func([]string) int { return work(graph("m"), launch.Protocol, spin) },
 	"exit": func(a []string) int {
 		return work(graph("m"), launch.Protocol, func(playedWorker) int { return mustAtoi(a[0]) })
@@ -286,6 +287,18 @@ func ready(address string) *workerv1.SessionRequest {
 
 func state(s workerv1.TaskState) *workerv1.SessionRequest {
 	return &workerv1.SessionRequest{Message: &workerv1.SessionRequest_TaskState{TaskState: &workerv1.TaskStateChanged{State: s}}}
+}
+
+// listen listens where it is told to, and says where that is.
+func listen(w playedWorker) int {
+	l, err := net.Listen("tcp", w.welcome.GetDataBindAddress())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 73
+	}
+	defer l.Close()
+	w.say(ready(l.Addr().String()))
+	select {}
 }
 
 // spin never comes back from user code, and does not look at its session.

@@ -29,6 +29,7 @@ type session struct {
 	gateway tmv1.TaskManagerGatewayClient
 	group   *goroutine.Group
 	out     *outbox
+	ports   *dataPorts
 	// heard gets a value for each message of the JobManager.
 	heard             chan struct{}
 	heartbeatInterval time.Duration
@@ -204,7 +205,7 @@ func (s *session) startWorker(m *tmv1.StartWorker) {
 func (s *session) refuseWorker(a attempt, why error) {
 	s.group.Go(func(ctx context.Context) error {
 		put(ctx, s.out.bulk, &tmv1.ConnectRequest{Message: &tmv1.ConnectRequest_WorkerExited{WorkerExited: &tmv1.WorkerExited{
-			JobId: a.job[:], Attempt: uint32(a.number), ExitCode: -1, Error: fmt.Sprintf("the worker could not be started: %v", why),
+			JobId: a.job[:], Attempt: uint32(a.number), ExitCode: -1, Error: why.Error(),
 		}}})
 		return nil
 	})
@@ -227,6 +228,9 @@ func (s *session) newWorkerRun(a attempt, slots []int, m *tmv1.StartWorker) (*wo
 			}}})
 		},
 	}
+	if m.GetDataListener() {
+		run.reserve = s.ports.reserve
+	}
 	run.supervisor.onHello = func(hello *workerv1.Hello) {
 		put(s.group.Context(), s.out.urgent, &tmv1.ConnectRequest{Message: &tmv1.ConnectRequest_WorkerHello{WorkerHello: &tmv1.WorkerHello{
 			JobId: a.job[:], Attempt: uint32(a.number), ProtocolVersion: hello.GetProtocolVersion(),
@@ -241,15 +245,13 @@ func (s *session) newWorkerRun(a attempt, slots []int, m *tmv1.StartWorker) (*wo
 	return run, nil
 }
 
-// welcome has what a worker is told, but for its memory's descriptors.
+// welcome has what a worker is told, but for its memory's descriptors and the
+// address that it listens on.
 func (s *session) welcome(m *tmv1.StartWorker) *workerv1.Welcome {
 	w := &workerv1.Welcome{
 		JobId: m.GetJobId(), Attempt: m.GetAttempt(), Worker: m.GetWorker(), Secret: m.GetSecret(), Executable: m.GetSha256(),
 		Configuration: m.GetConfiguration(), Plan: m.GetPlan(), DefaultParallelism: m.GetDefaultParallelism(),
 		DataHost: s.config.Host, DataCertificate: m.GetDataCertificate(), DataKey: m.GetDataKey(), TaskManager: string(s.config.ID),
-	}
-	if m.GetDataListener() {
-		w.DataBindAddress = s.config.DataBindAddress
 	}
 	for _, index := range m.GetSlots() {
 		w.Slots = append(w.Slots, &workerv1.Slot{Index: index, MemoryFd: -1, MemorySize: uint64(s.config.NetworkMemoryPerSlot)})
@@ -265,6 +267,7 @@ func (s *session) runWorker(ctx context.Context, run *workerRun) {
 	delete(s.mu.workers, a)
 	s.mu.ledger.release(a)
 	s.mu.Unlock()
+	s.ports.release(a)
 	run.kill(nil)
 	s.logger.Info("a worker is gone", "job", a.job, "attempt", a.number,
 		"exit_code", exited.GetExitCode(), "signal", exited.GetSignal(), "error", exited.GetError())

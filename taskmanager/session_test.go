@@ -46,12 +46,12 @@ func TestGeneratedID(t *testing.T) {
 }
 
 func TestBadConfig(t *testing.T) {
-	_, err := taskmanager.New(taskmanager.Config{DataBindAddress: "nowhere", Slots: 0, SegmentSize: 32 << 10, NetworkMemoryPerSlot: 1 << 10})
+	_, err := taskmanager.New(taskmanager.Config{Slots: 0, SegmentSize: 32 << 10, NetworkMemoryPerSlot: 1 << 10})
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		`"nowhere": want host:port`, "taskmanager.host is empty", "jobmanager.rpc.address is empty",
+		"taskmanager.bind-host is empty", "taskmanager.host is empty", "jobmanager.rpc.address is empty",
 		"taskmanager.numberOfTaskSlots is 0", "1024 bytes: it must hold at least one segment of 32768 bytes", "no launcher",
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -27,6 +27,9 @@ type supervisor struct {
 
 	welcome *workerv1.Welcome
 	version string
+	// beforeWelcome is called before the worker is welcomed, and again when it
+	// is gone.
+	beforeWelcome func()
 	// onHello is called once, after the worker was welcomed; relay for every
 	// further message, and may block.
 	onHello func(*workerv1.Hello)
@@ -49,7 +52,7 @@ type supervisor struct {
 
 func newSupervisor(welcome *workerv1.Welcome, version string) *supervisor {
 	return &supervisor{
-		welcome: welcome, version: version, commands: newCommandQueue(),
+		welcome: welcome, version: version, commands: newCommandQueue(), beforeWelcome: func() {},
 		hello: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -97,6 +100,7 @@ func (v *supervisor) serve(stream grpc.BidiStreamingServer[workerv1.SessionReque
 			Refused: &workerv1.Refused{Reason: refusal},
 		}})
 	}
+	v.beforeWelcome()
 	if err := stream.Send(&workerv1.SessionResponse{Message: &workerv1.SessionResponse_Welcome{Welcome: v.welcome}}); err != nil {
 		return err
 	}

@@ -186,6 +186,7 @@ func (t *TaskManager) newSession(group *goroutine.Group, gateway tmv1.TaskManage
 	}
 	s := &session{
 		config: &t.config, stream: stream, gateway: gateway, group: group, out: newOutbox(),
+		ports:             newDataPorts(t.config.DataBindHost, t.config.DataPorts),
 		fence:             fence{session: ids.SessionID(id), epoch: answer.GetLeaderEpoch()},
 		heard:             make(chan struct{}, 1),
 		heartbeatInterval: milliseconds(registered.GetHeartbeatIntervalMs()),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	weirconfig "github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/ids"
 	"github.com/weirstream/weir/internal/launch"
 	tmv1 "github.com/weirstream/weir/proto/gen/weir/taskmanager/v1"
@@ -268,7 +270,7 @@ func TestSlotsAreCounted(t *testing.T) {
 	g.expectReady()
 	g.startWorker(second, 1, digest, 2, "work")
 	exit := g.expectExit()
-	if want := "the worker could not be started: the worker needs 2 slots, but only 1 of the TaskManager's 2 are free"; exit.GetError() != want {
+	if want := "the worker needs 2 slots, but only 1 of the TaskManager's 2 are free"; exit.GetError() != want {
 		t.Errorf("got %q: want %q", exit.GetError(), want)
 	}
 	if string(exit.GetJobId()) != string(second[:]) {
@@ -278,6 +280,58 @@ func TestSlotsAreCounted(t *testing.T) {
 	g.expectExit()
 	g.startWorker(second, 2, digest, 2, "work")
 	g.expectReady()
+}
+
+// Each worker listens on a port of its own out of those that are configured and
+// that no other program uses, and the next one gets it when it is gone.
+func TestDataPorts(t *testing.T) {
+	jm := newJobManager(t)
+	base := t.TempDir()
+	cacheTestBinary(t, base)
+	config, ports := configure(jm.address, base), make([]string, 3)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // The first is the other program's.
+		port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+		config.DataPorts = append(config.DataPorts, weirconfig.PortRange{First: port, Last: port})
+		ports[i] = l.Addr().String()
+		if i > 0 {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	config.Slots = 3
+	run(t, config)
+	g, digest := jm.accept(t), jm.offerTestBinary()
+	start := func(job ids.JobID, attempt uint32) {
+		m := startWorker(job, attempt, digest, 1, "listen")
+		m.DataListener = true
+		g.start(m)
+	}
+	first, second, third := ids.NewJobID(), ids.NewJobID(), ids.NewJobID()
+	for job, want := range []string{ports[1], ports[2]} {
+		start([]ids.JobID{first, second}[job], 1)
+		if _, address := g.expectReady(); address != want {
+			t.Errorf("worker %d listens on %s: want %s of %v", job, address, want, ports)
+		}
+	}
+	start(third, 1)
+	exit := g.expectExit()
+	for _, want := range []string{"of the 3 that taskmanager.data.port has (" + config.DataPorts.String() + ")", "2 are held by workers of this TaskManager and 1 by other programs"} {
+		if !strings.Contains(exit.GetError(), want) {
+			t.Errorf("without a free port: %q: want %q", exit.GetError(), want)
+		}
+	}
+	g.killWorker(first, 1, "to make room")
+	g.expectExit()
+	start(third, 2)
+	if _, address := g.expectReady(); address != ports[1] {
+		t.Errorf("the third worker listens on %s: want %s", address, ports[1])
+	}
 }
 
 func TestWorkerSurroundings(t *testing.T) {

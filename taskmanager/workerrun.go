@@ -22,6 +22,8 @@ const exitTimeout = 5 * time.Second
 type workerRun struct {
 	request    workerRequest
 	supervisor *supervisor
+	// reserve gives the worker an address to listen on; nil if it has no peers.
+	reserve func(context.Context, attempt) (string, *portReservation, error)
 	// ctx ends when the worker is to be killed; its cause says why.
 	ctx  context.Context
 	kill context.CancelCauseFunc
@@ -30,9 +32,9 @@ type workerRun struct {
 // execute runs the worker and returns how it ended. Its slots are free then.
 func (r *workerRun) execute(launcher Launcher, startTimeout time.Duration) *tmv1.WorkerExited {
 	exited := &tmv1.WorkerExited{JobId: r.request.attempt.job[:], Attempt: uint32(r.request.attempt.number), ExitCode: -1}
-	process, err := launcher.launch(r.ctx, r.request)
+	process, err := r.launch(launcher)
 	if err != nil {
-		exited.Error = strings.ToValidUTF8(fmt.Sprintf("the worker could not be started: %v", orCause(r.ctx, err)), "\uFFFD")
+		exited.Error = strings.ToValidUTF8(orCause(r.ctx, err).Error(), "\uFFFD")
 		return exited
 	}
 	exit := r.supervise(process, startTimeout)
@@ -43,6 +45,24 @@ func (r *workerRun) execute(launcher Launcher, startTimeout time.Duration) *tmv1
 	exited.StderrTail = exit.stderrTail
 	exited.LogFile = exit.logFile
 	return exited
+}
+
+// launch starts the process, with an address for the worker to listen on.
+func (r *workerRun) launch(launcher Launcher) (workerProcess, error) {
+	if r.reserve == nil {
+		return launcher.launch(r.ctx, r.request)
+	}
+	address, reservation, err := r.reserve(r.ctx, r.request.attempt)
+	if err != nil {
+		return nil, err
+	}
+	r.supervisor.welcome.DataBindAddress = address
+	r.supervisor.beforeWelcome = reservation.close
+	process, err := launcher.launch(r.ctx, r.request)
+	if err != nil {
+		reservation.close()
+	}
+	return process, err
 }
 
 // supervise serves the worker's session until the process is gone.
@@ -68,6 +88,7 @@ func (r *workerRun) supervise(process workerProcess, startTimeout time.Duration)
 		}
 	}
 	server.Stop()
+	r.supervisor.beforeWelcome() // If it never came to that.
 	if err := group.Close(); err != nil && exit.err == "" {
 		exit.err = fmt.Sprintf("the worker's session could not be served: %v", err)
 	}

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/ids"
@@ -61,11 +59,8 @@ func settingsOf(e process.Environment) (taskmanager.Config, *taskmanager.Process
 	if err != nil {
 		return taskmanager.Config{}, nil, err
 	}
-	bind, err := dataBindAddress(c)
-	if err != nil {
-		return taskmanager.Config{}, nil, err
-	}
-	if err := security.CheckListen(config.TaskManagerBindHost.Key(), bind, encryption != nil, credential); err != nil {
+	bindHost := config.TaskManagerBindHost.Get(c)
+	if err := security.CheckListen(config.TaskManagerBindHost.Key(), bindHost, encryption != nil, credential); err != nil {
 		return taskmanager.Config{}, nil, err
 	}
 	jobManager := config.JobManagerEndpoint(c)
@@ -84,7 +79,8 @@ func settingsOf(e process.Environment) (taskmanager.Config, *taskmanager.Process
 	return taskmanager.Config{
 		ID:                   ids.TaskManagerID(config.TaskManagerResourceID.Get(c)),
 		Host:                 config.TaskManagerHost.Get(c),
-		DataBindAddress:      bind,
+		DataBindHost:         bindHost,
+		DataPorts:            config.TaskManagerDataPort.Get(c),
 		JobManager:           jobManager,
 		DialOptions:          dialOptions,
 		Slots:                config.NumberOfTaskSlots.Get(c),
@@ -101,17 +97,6 @@ func settingsOf(e process.Environment) (taskmanager.Config, *taskmanager.Process
 		Version:  e.Build.Version,
 		Logger:   e.Log,
 	}, launcher, nil
-}
-
-// dataBindAddress is where workers listen. Each is told one address, so the
-// ports that are configured must be one, or any.
-func dataBindAddress(c *config.Config) (string, error) {
-	ports := config.TaskManagerDataPort.Get(c)
-	if len(ports) != 1 || ports[0].First != ports[0].Last {
-		return "", fmt.Errorf("%s: %s: a worker takes one port: write 0 for any that is free, or a single one",
-			config.TaskManagerDataPort.Key(), ports)
-	}
-	return net.JoinHostPort(config.TaskManagerBindHost.Get(c), strconv.Itoa(int(ports[0].First))), nil
 }
 
 // warnOfUnreachableHost tells of a cluster that spans hosts while this

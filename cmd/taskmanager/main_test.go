@@ -29,7 +29,7 @@ func environment(t *testing.T, overrides ...string) (process.Environment, *strin
 
 func TestSettings(t *testing.T) {
 	e, logged := environment(t,
-		"taskmanager.resource-id=tm-1", "taskmanager.host=127.0.0.2", "taskmanager.bind-host=127.0.0.1", "taskmanager.data.port=7000",
+		"taskmanager.resource-id=tm-1", "taskmanager.host=127.0.0.2", "taskmanager.bind-host=127.0.0.1", "taskmanager.data.port=7000-7010,7020",
 		"jobmanager.rpc.address=127.0.0.3", "jobmanager.rpc.port=7001", "taskmanager.numberOfTaskSlots=2",
 		"taskmanager.memory.process.size=1728m", "taskmanager.memory.network.max=64m", "taskmanager.memory.segment-size=64k",
 		"cluster.registration.initial-timeout=1s", "cluster.registration.max-timeout=2s", "cluster.registration.error-delay=3s",
@@ -38,7 +38,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.ID != "tm-1" || got.Host != "127.0.0.2" || got.DataBindAddress != "127.0.0.1:7000" || got.JobManager != "127.0.0.3:7001" ||
+	if got.ID != "tm-1" || got.Host != "127.0.0.2" || got.DataBindHost != "127.0.0.1" || got.DataPorts.String() != "7000-7010,7020" || got.JobManager != "127.0.0.3:7001" ||
 		got.Slots != 2 || got.Version != "1.2.3" {
 		t.Errorf("got %+v", got)
 	}
@@ -66,7 +66,6 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		override, want string
 	}{
 		{"security.credential.file=" + missing, missing},
-		{"taskmanager.data.port=7000-7010", "taskmanager.data.port: 7000-7010"},
 		{"taskmanager.bind-host=0.0.0.0", "taskmanager.bind-host: listening on 0.0.0.0"},
 		{"jobmanager.rpc.address=jobmanager.example", "security.ssl.internal.enabled"},
 		{"taskmanager.memory.process.size=100m", "memory of the TaskManager"},

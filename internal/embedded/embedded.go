@@ -172,7 +172,7 @@ func start(job Job, s sized) (*cluster, error) {
 	dialer := []grpc.DialOption{grpc.WithContextDialer(listener.dial), grpc.WithTransportCredentials(insecure.NewCredentials())}
 	const target = "passthrough:///embedded"
 	tasks, err := taskmanager.New(taskmanager.Config{
-		ID: "embedded", Host: "localhost", DataBindAddress: "localhost:0",
+		ID: "embedded", Host: "localhost", DataBindHost: "localhost",
 		JobManager: target, DialOptions: dialer,
 		Slots: s.slots, NetworkMemoryPerSlot: int64(s.network), SegmentSize: int(s.segment),
 		Version: job.EngineVersion, Logger: job.Log,
