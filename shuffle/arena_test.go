@@ -175,8 +175,8 @@ func TestBufferLayout(t *testing.T) {
 	if at := uintptr(unsafe.Pointer(&payload[0])); at%64 != 0 {
 		t.Errorf("payload at %#x is not aligned to 64 bytes", at)
 	}
-	if b.Len() != 0 || b.Records != 0 || b.Watermark != shuffle.NoWatermark || b.Run != shuffle.RunNone {
-		t.Errorf("a new buffer has length %d records %d watermark %d run %d", b.Len(), b.Records, b.Watermark, b.Run)
+	if b.Len() != 0 || b.Records != 0 || b.Watermark != shuffle.NoWatermark || b.Run != shuffle.RunNone || b.Mark {
+		t.Errorf("a new buffer has length %d records %d watermark %d run %d mark %v", b.Len(), b.Records, b.Watermark, b.Run, b.Mark)
 	}
 	b.SetLen(10)
 	if got := b.Bytes(); len(got) != 10 || cap(got) != 10 || &got[0] != &payload[0] {
@@ -185,11 +185,11 @@ func TestBufferLayout(t *testing.T) {
 	for _, n := range []int{-1, b.Cap() + 1} {
 		mustPanic(t, "length out of range", func() { b.SetLen(n) })
 	}
-	b.Records, b.Watermark, b.Run = 5, 6, shuffle.RunLast
+	b.Records, b.Watermark, b.Run, b.Mark = 5, 6, shuffle.RunLast, true
 	b.Recycle()
 	b = request(t, p)
-	if b.Len() != 0 || b.Records != 0 || b.Watermark != shuffle.NoWatermark || b.Run != shuffle.RunNone {
-		t.Errorf("a buffer that was used before has length %d records %d watermark %d run %d", b.Len(), b.Records, b.Watermark, b.Run)
+	if b.Len() != 0 || b.Records != 0 || b.Watermark != shuffle.NoWatermark || b.Run != shuffle.RunNone || b.Mark {
+		t.Errorf("a buffer that was used before has length %d records %d watermark %d run %d mark %v", b.Len(), b.Records, b.Watermark, b.Run, b.Mark)
 	}
 	b.Recycle()
 }

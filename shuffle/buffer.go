@@ -105,7 +105,7 @@ func (b *Buffer) home() {
 // lend makes the buffer ready for its next owner.
 func (b *Buffer) lend() {
 	b.free = false
-	b.Records, b.Watermark, b.Run, b.length = 0, NoWatermark, RunNone, 0
+	b.Records, b.Watermark, b.Run, b.Mark, b.length = 0, NoWatermark, RunNone, false, 0
 	if invariants.Enabled {
 		for i := 0; i < len(b.segment); i += len(released) {
 			if !bytes.Equal(b.segment[i:i+len(released)], released[:]) {

@@ -32,13 +32,13 @@ func content(room int, seed, n uint64) []byte {
 // fill writes the n-th buffer of a channel.
 func fill(b *shuffle.Buffer, seed, n uint64) {
 	b.SetLen(copy(b.Payload(), content(b.Cap(), seed, n)))
-	b.Records = uint32(n + 1)
+	b.Records, b.Mark = uint32(n+1), n%3 == 0
 }
 
 // check compares a received buffer with what fill writes.
 func check(b *shuffle.Buffer, seed, n uint64) error {
-	if !bytes.Equal(b.Bytes(), content(b.Cap(), seed, n)) || b.Records != uint32(n+1) {
-		return fmt.Errorf("buffer %d has %d bytes and %d records that were not sent", n, b.Len(), b.Records)
+	if !bytes.Equal(b.Bytes(), content(b.Cap(), seed, n)) || b.Records != uint32(n+1) || b.Mark != (n%3 == 0) {
+		return fmt.Errorf("buffer %d has %d bytes and %d records, mark %v: that was not sent", n, b.Len(), b.Records, b.Mark)
 	}
 	return nil
 }
