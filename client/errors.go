@@ -50,6 +50,9 @@ func (c *Client) failed(ctx context.Context, err error) error {
 	e := &callError{message: s.Message(), status: err}
 	switch s.Code() {
 	case codes.Canceled, codes.DeadlineExceeded:
+		if _, due := ctx.Deadline(); due && s.Code() == codes.DeadlineExceeded {
+			<-ctx.Done() // The server's clock was a moment ahead of this one.
+		}
 		if ctx.Err() != nil {
 			e.kind, e.status = ctx.Err(), context.Cause(ctx)
 			e.message = fmt.Sprintf("no answer from the JobManager at %s: %v", c.address, e.status)
