@@ -106,7 +106,7 @@ func newFlink(ctx context.Context, h *harness) (*flink, error) {
 	}
 	for _, program := range []string{"java", "mvn"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return nil, fmt.Errorf("Flink needs Java 17 and Maven: %w", err)
+			return nil, fmt.Errorf("what Flink is started with, Java 17 and Maven, is missing: %w", err)
 		}
 	}
 	f := &flink{harness: h, script: script, directory: filepath.Join(h.temp, "flink"), environment: os.Environ()}
@@ -173,11 +173,11 @@ func flinkFigure(stdout []byte, p workload.Params, events int64) (report.Figure,
 			return report.Figure{}, fmt.Errorf("what Flink's job printed, %q: %w", line, err)
 		}
 		if found.Events != events || found.Keys != p.Keys || found.Parallelism != splits || !(found.EventsPerSecond > 0) {
-			return report.Figure{}, fmt.Errorf("Flink's job has done other work than it was told to: %s", line)
+			return report.Figure{}, fmt.Errorf("the job of Flink has done other work than it was told to: %s", line)
 		}
 		return report.Figure{
 			Bench: "keyed-window", System: report.Flink, Keys: p.Keys, Events: events, EventsPerSecond: found.EventsPerSecond,
 		}, nil
 	}
-	return report.Figure{}, fmt.Errorf("Flink's job has printed no figure:\n%s", stdout)
+	return report.Figure{}, fmt.Errorf("the job of Flink has printed no figure:\n%s", stdout)
 }

@@ -60,9 +60,17 @@ func TestHalf(t *testing.T) {
 		records, events int64
 		ok              bool
 	}{
-		{500_000, 1_000_000, true}, {549_000, 1_000_000, true}, {451_000, 1_000_000, true},
-		{0, 1_000_000, false}, {1_000_000, 1_000_000, false}, {560_000, 1_000_000, false}, {440_000, 1_000_000, false},
-		{0, 100, false}, {60, 100, true}, {70, 100, false}, {5, 0, false},
+		{500_000, 1_000_000, true},
+		{549_000, 1_000_000, true},
+		{451_000, 1_000_000, true},
+		{0, 1_000_000, false},
+		{1_000_000, 1_000_000, false},
+		{560_000, 1_000_000, false},
+		{440_000, 1_000_000, false},
+		{0, 100, false},
+		{60, 100, true},
+		{70, 100, false},
+		{5, 0, false},
 	} {
 		if err := half(test.records, test.events); (err == nil) != test.ok {
 			t.Errorf("%d of %d: %v", test.records, test.events, err)

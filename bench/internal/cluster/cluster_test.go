@@ -119,8 +119,11 @@ func TestOutcome(t *testing.T) {
 	w := watched{last: finished, stdout: map[string]*bytes.Buffer{}}
 	// Two workers print at the same time, a line in several pieces.
 	for _, o := range []client.Output{
-		{TaskManager: "a", Data: []byte("one\ntw")}, {TaskManager: "b", Data: []byte("thr")}, {TaskManager: "a", StandardError: true, Data: []byte("x\n")},
-		{TaskManager: "a", Data: []byte("o\n")}, {TaskManager: "b", Data: []byte("ee\n")},
+		{TaskManager: "a", Data: []byte("one\ntw")},
+		{TaskManager: "b", Data: []byte("thr")},
+		{TaskManager: "a", StandardError: true, Data: []byte("x\n")},
+		{TaskManager: "a", Data: []byte("o\n")},
+		{TaskManager: "b", Data: []byte("ee\n")},
 	} {
 		if err := w.print(&o); err != nil {
 			t.Fatal(err)
