@@ -84,6 +84,8 @@ func workerEvent(o scheduler.Origin, m *workerv1.SessionRequest) scheduler.Event
 	switch m := m.GetMessage().(type) {
 	case *workerv1.SessionRequest_Ready:
 		return scheduler.WorkerReady{Origin: o, DataAddress: m.Ready.GetDataAddress()}
+	case *workerv1.SessionRequest_Failed:
+		return scheduler.WorkerFailed{Origin: o, Failure: failureFromProto(m.Failed.GetFailure())}
 	case *workerv1.SessionRequest_TaskState:
 		t := m.TaskState
 		state, ok := taskStateFromProto[t.GetState()]

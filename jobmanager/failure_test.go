@@ -62,6 +62,30 @@ func TestFailedTask(t *testing.T) {
 	})
 }
 
+// A worker that cannot do its part says why itself.
+func TestWorkerThatFailsBeforeItIsReady(t *testing.T) {
+	inCluster(t, nil, func(c *cluster) {
+		t := c.t
+		tm := c.taskManager("tm-1", 2)
+		id := c.run(tm, submission{})
+		start := startWorker(tm)
+		tm.worker(start, &workerv1.SessionRequest{Message: &workerv1.SessionRequest_Failed{Failed: &workerv1.Failed{
+			Failure: &workerv1.Failure{Message: "prepare worker 0: bind: address already in use", Stack: "goroutine 1", TimeMs: 1234},
+		}}})
+		hear(tm, (*tmv1.ConnectResponse).GetKillWorker)
+		tm.exited(start, &tmv1.WorkerExited{ExitCode: 1, Error: "it says so again", LogFile: "/l"})
+		want := &clientv1.JobFailure{
+			Message: "prepare worker 0: bind: address already in use", TaskManager: "tm-1", Stack: "goroutine 1", TimeMs: 1234, LogFile: "/l",
+		}
+		if got := c.describe(id).GetFailure(); got.String() != want.String() {
+			t.Errorf("failure %v, want %v", got, want)
+		}
+		if s := c.state(id); s != "FAILED" {
+			t.Errorf("job is %s", s)
+		}
+	})
+}
+
 func TestCrashedWorker(t *testing.T) {
 	inCluster(t, nil, func(c *cluster) {
 		t := c.t

@@ -90,6 +90,8 @@ func originOf(event scheduler.Event) (scheduler.Origin, bool) {
 	switch e := event.(type) {
 	case scheduler.WorkerReady:
 		return e.Origin, true
+	case scheduler.WorkerFailed:
+		return e.Origin, true
 	case scheduler.WorkerExited:
 		return e.Origin, true
 	case scheduler.TaskStateChanged:

@@ -102,6 +102,15 @@ func (s *Scheduler) workerRefused(e WorkerRefused) {
 	s.fail(j, &JobFailure{Message: e.Reason, TaskManager: w.taskManager.ID, worker: w}, false)
 }
 
+func (s *Scheduler) workerFailed(e WorkerFailed) {
+	j, w := s.origin(e.Origin, e)
+	if j == nil {
+		return
+	}
+	f := e.Failure
+	s.fail(j, &JobFailure{Message: f.Message, Stack: f.Stack, Time: f.Time, TaskManager: w.taskManager.ID, worker: w}, false)
+}
+
 // startTasks starts all tasks of a job whose workers are ready (J7).
 func (s *Scheduler) startTasks(j *job) {
 	j.deadline = noDeadline

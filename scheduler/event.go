@@ -104,6 +104,12 @@ type WorkerRefused struct {
 	Reason string
 }
 
+// WorkerFailed says that a worker cannot do its part, which fails its job.
+type WorkerFailed struct {
+	Origin
+	Failure Failure
+}
+
 // WorkerExited says that a worker's process is gone, or was never started.
 type WorkerExited struct {
 	Origin
@@ -171,6 +177,7 @@ func (JobPlanned) event()            {}
 func (CancelRequested) event()       {}
 func (WorkerReady) event()           {}
 func (WorkerRefused) event()         {}
+func (WorkerFailed) event()          {}
 func (WorkerExited) event()          {}
 func (TaskStateChanged) event()      {}
 func (SplitsEnumerated) event()      {}

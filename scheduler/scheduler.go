@@ -114,6 +114,8 @@ func (s *Scheduler) handle(event Event) {
 		s.workerReady(e)
 	case WorkerRefused:
 		s.workerRefused(e)
+	case WorkerFailed:
+		s.workerFailed(e)
 	case WorkerExited:
 		s.workerExited(e)
 	case TaskStateChanged:

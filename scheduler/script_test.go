@@ -251,6 +251,8 @@ func (e *scriptEnv) event(c command) (scheduler.Event, error) {
 		}, nil
 	case "refused":
 		return scheduler.WorkerRefused{Origin: origin, Reason: c.pairs["reason"]}, nil
+	case "failed":
+		return scheduler.WorkerFailed{Origin: origin, Failure: scheduler.Failure{Message: c.pairs["message"], Stack: c.pairs["stack"]}}, nil
 	case "task":
 		state, err := taskState(c.words[3])
 		return scheduler.TaskStateChanged{

@@ -2,6 +2,7 @@ package taskmanager
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,9 +45,10 @@ type supervisor struct {
 
 	mu struct {
 		sync.Mutex
-		// refusal is why the worker was refused, err how the session broke.
-		refusal string
-		err     error
+		// refusal is why the worker was refused, failure why it cannot do its part
+		// as it says, err how the session broke.
+		refusal, failure string
+		err              error
 	}
 }
 
@@ -129,6 +131,12 @@ func (v *supervisor) receive(stream grpc.BidiStreamingServer[workerv1.SessionReq
 		case m.GetHello() != nil:
 			return status.Error(codes.InvalidArgument, "the session is open, but the worker said Hello again")
 		}
+		if m.GetFailed() != nil {
+			said := m.GetFailed().GetFailure().GetMessage()
+			v.mu.Lock()
+			v.mu.failure = said[:min(len(said), tailSize)]
+			v.mu.Unlock()
+		}
 		v.relay(m)
 	}
 }
@@ -192,11 +200,12 @@ func difference(submitted, built *planv1.Plan) string {
 	return fmt.Sprintf("their fingerprints differ (%x and %x)", a.Fingerprint, b.Fingerprint)
 }
 
-// refusal returns why the worker was refused, or nothing.
-func (v *supervisor) refusal() string {
+// unusable returns why the worker was refused, or why it has said that it cannot
+// do its part; or nothing.
+func (v *supervisor) unusable() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.mu.refusal
+	return cmp.Or(v.mu.refusal, v.mu.failure)
 }
 
 // broke returns how the session broke, or nil if it did not.

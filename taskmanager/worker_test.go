@@ -72,6 +72,29 @@ func TestServedWorker(t *testing.T) {
 	}
 }
 
+// What a worker cannot do its part for reaches the JobManager in its own words,
+// and is what the TaskManager knows of its end.
+func TestServedWorkerFails(t *testing.T) {
+	jm := newJobManager(t)
+	base := t.TempDir()
+	cacheTestBinary(t, base)
+	config := configure(jm.address, base)
+	config.DataBindHost = "192.0.2.1" // It is no address of this host.
+	run(t, config)
+	g := jm.accept(t)
+	m := startWorker(ids.NewJobID(), 1, jm.offerTestBinary(), 1, "serve")
+	m.DataListener = true
+	g.start(m)
+	expect(g, (*tmv1.ConnectRequest).GetWorkerHello)
+	said := expect(g, (*tmv1.ConnectRequest).GetWorkerMessage).GetMessage().GetFailed().GetFailure()
+	if !strings.Contains(said.GetMessage(), "192.0.2.1:0") || !strings.Contains(said.GetMessage(), g.register.GetId()) || said.GetTimeMs() == 0 {
+		t.Errorf("the worker said %v", said)
+	}
+	if exit := g.expectExit(); exit.GetExitCode() != 1 || exit.GetError() != said.GetMessage() {
+		t.Errorf("exit: got %v", exit)
+	}
+}
+
 func TestWorkerEnds(t *testing.T) {
 	g, digest, _ := cluster(t)
 	for i, test := range []struct {

@@ -124,10 +124,10 @@ func (r *workerRun) watch(ctx context.Context, startTimeout time.Duration) error
 }
 
 // explain says what is known about how a worker ended beside code and signal:
-// why it was refused, why it was killed, or what it did not do.
+// why it was refused or has failed, why it was killed, or what it did not do.
 func (r *workerRun) explain(exit workerExit) string {
-	if refusal := r.supervisor.refusal(); refusal != "" {
-		return refusal
+	if why := r.supervisor.unusable(); why != "" {
+		return why
 	}
 	if why := context.Cause(r.ctx); why != nil {
 		return why.Error()

@@ -19,7 +19,7 @@
 // # Life cycle
 //
 // Serve says Hello with the plan of the graph, gets Welcome, makes the host and
-// says Ready. Then it obeys until Shutdown, after which it says Stopped once
+// says Ready, or Failed if it cannot. Then it obeys until Shutdown, after which it says Stopped once
 // all tasks have ended, waits until that has arrived, and returns nil. When the
 // session breaks before that, or the worker is refused, it returns the reason.
 //

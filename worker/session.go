@@ -60,6 +60,21 @@ func (s *session) run() error {
 	return errors.Join(err, closeErr)
 }
 
+// sayFailed says why there is no host, and waits until that has arrived. That it
+// cannot be said is no further error: then the process's end has to tell.
+func (s *session) sayFailed(why error) {
+	failed := &workerv1.Failed{Failure: failureToProto(why, time.Now())}
+	err := s.say(&workerv1.SessionRequest{Message: &workerv1.SessionRequest_Failed{Failed: failed}})
+	if err != nil || s.stream.CloseSend() != nil {
+		return
+	}
+	timer := time.AfterFunc(farewellTimeout, s.group.Stop)
+	defer timer.Stop()
+	for err == nil { // Commands are of no use any more.
+		_, err = s.stream.Recv()
+	}
+}
+
 // receive obeys until the session ends.
 func (s *session) receive(ctx context.Context) error {
 	for {

@@ -110,7 +110,9 @@ func testWelcome() *workerv1.Welcome {
 
 // fakeHost is the host that a test plays. What is nil does nothing.
 type fakeHost struct {
-	config    task.HostConfig
+	config task.HostConfig
+	// fails is why there is none.
+	fails     error
 	start     func(h *fakeHost, tasks []task.Ref, peers []task.Peer) error
 	cancel    func(h *fakeHost)
 	enumerate func(ctx context.Context, vertex int) ([]task.Split, bool, error)
@@ -199,7 +201,7 @@ func playInBubble(ctx context.Context, h *fakeHost, shared bool, play func(p *pe
 	config := Config{Graph: testGraph(), EngineVersion: "1.2.3", SharedProcess: shared, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	serveErr = serve(ctx, theirs, config, func(_ *dataflow.Graph, c task.HostConfig) (host, error) {
 		h.config = c
-		return h, nil
+		return h, h.fails
 	})
 	server.Stop()
 	if err := group.Close(); err != nil {
@@ -245,6 +247,8 @@ func kinds(all []*workerv1.SessionRequest) (names []string) {
 			names = append(names, "split request")
 		case *workerv1.SessionRequest_Stopped:
 			names = append(names, "stopped")
+		case *workerv1.SessionRequest_Failed:
+			names = append(names, "failed: "+m.Failed.GetFailure().GetMessage())
 		default:
 			names = append(names, "other")
 		}

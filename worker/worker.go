@@ -89,6 +89,7 @@ func serve(ctx context.Context, conn net.Conn, config Config, makeHost newHost) 
 		return err
 	}
 	if s.host, err = s.prepare(welcome, makeHost); err != nil {
+		s.sayFailed(err)
 		return err
 	}
 	return s.run()

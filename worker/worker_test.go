@@ -155,6 +155,46 @@ func TestHostIsConfigured(t *testing.T) {
 	}
 }
 
+// A worker without a host says why, and that is what its process ends with.
+func TestHostFails(t *testing.T) {
+	want := "prepare worker 2 of the job on TaskManager tm-1: bind: address already in use"
+	for name, listens := range map[string]bool{"a TaskManager that listens": true, "one that does not": false} {
+		t.Run(name, func(t *testing.T) {
+			var said []*workerv1.SessionRequest
+			serveErr, playErr := playSession(t, &fakeHost{fails: errors.New("bind: address already in use")}, true, func(p *peer) error {
+				hello, err := p.Recv()
+				if err != nil {
+					return err
+				}
+				w := testWelcome()
+				w.Plan = hello.GetHello().GetPlan()
+				if err := p.tell(&workerv1.SessionResponse{Message: &workerv1.SessionResponse_Welcome{Welcome: w}}); err != nil {
+					return err
+				}
+				if !listens {
+					start := time.Now()
+					<-p.Context().Done()
+					if took := time.Since(start); took != farewellTimeout {
+						t.Errorf("the worker waited for %v: want %v", took, farewellTimeout)
+					}
+					return nil
+				}
+				said, err = p.restAfter(p.tell(cancelTasks)) // It comes too late to be of use.
+				return err
+			})
+			if serveErr == nil || serveErr.Error() != want || playErr != nil {
+				t.Errorf("Serve returned %v, the TaskManager %v", serveErr, playErr)
+			}
+			if listens {
+				wantKinds(t, said, "failed: "+want)
+				if ms := said[0].GetFailed().GetFailure().GetTimeMs(); ms != 946684800000 {
+					t.Errorf("it failed at %d", ms)
+				}
+			}
+		})
+	}
+}
+
 // What does not make sense in Welcome ends the worker with the reason.
 func TestBadWelcome(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -171,6 +211,7 @@ func TestBadWelcome(t *testing.T) {
 		"memory":      {func(w *workerv1.Welcome) { w.Slots[0].MemoryFd = 1 << 20 }, "network memory of slot 4"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			var said []*workerv1.SessionRequest
 			serveErr, _ := playSession(t, &fakeHost{}, false, func(p *peer) error {
 				hello, err := p.Recv()
 				if err != nil {
@@ -182,12 +223,13 @@ func TestBadWelcome(t *testing.T) {
 				if err := p.tell(&workerv1.SessionResponse{Message: &workerv1.SessionResponse_Welcome{Welcome: w}}); err != nil {
 					return err
 				}
-				_, err = p.rest()
+				said, err = p.rest()
 				return err
 			})
 			if serveErr == nil || !strings.Contains(serveErr.Error(), test.want) {
-				t.Errorf("Serve returned %v: want %q", serveErr, test.want)
+				t.Fatalf("Serve returned %v: want %q", serveErr, test.want)
 			}
+			wantKinds(t, said, "failed: "+serveErr.Error())
 		})
 	}
 }

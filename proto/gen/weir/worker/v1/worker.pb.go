@@ -112,6 +112,7 @@ type SessionRequest struct {
 	//	*SessionRequest_Splits
 	//	*SessionRequest_SplitRequest
 	//	*SessionRequest_Stopped
+	//	*SessionRequest_Failed
 	Message       isSessionRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -217,6 +218,15 @@ func (x *SessionRequest) GetStopped() *Stopped {
 	return nil
 }
 
+func (x *SessionRequest) GetFailed() *Failed {
+	if x != nil {
+		if x, ok := x.Message.(*SessionRequest_Failed); ok {
+			return x.Failed
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Message interface {
 	isSessionRequest_Message()
 }
@@ -249,6 +259,10 @@ type SessionRequest_Stopped struct {
 	Stopped *Stopped `protobuf:"bytes,7,opt,name=stopped,proto3,oneof"`
 }
 
+type SessionRequest_Failed struct {
+	Failed *Failed `protobuf:"bytes,8,opt,name=failed,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Message() {}
 
 func (*SessionRequest_Ready) isSessionRequest_Message() {}
@@ -262,6 +276,8 @@ func (*SessionRequest_Splits) isSessionRequest_Message() {}
 func (*SessionRequest_SplitRequest) isSessionRequest_Message() {}
 
 func (*SessionRequest_Stopped) isSessionRequest_Message() {}
+
+func (*SessionRequest_Failed) isSessionRequest_Message() {}
 
 // SessionResponse is what the TaskManager says.
 type SessionResponse struct {
@@ -827,6 +843,52 @@ func (x *Ready) GetDataAddress() string {
 	return ""
 }
 
+// Failed says instead of Ready that the worker cannot do its part of the job: it
+// could not listen, or the memory of its slots is of no use. Its process ends.
+type Failed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Failure       *Failure               `protobuf:"bytes,1,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Failed) Reset() {
+	*x = Failed{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Failed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Failed) ProtoMessage() {}
+
+func (x *Failed) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Failed.ProtoReflect.Descriptor instead.
+func (*Failed) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Failed) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 // StartTasks starts subtasks. All workers of the attempt are ready.
 type StartTasks struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -838,7 +900,7 @@ type StartTasks struct {
 
 func (x *StartTasks) Reset() {
 	*x = StartTasks{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[7]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +912,7 @@ func (x *StartTasks) String() string {
 func (*StartTasks) ProtoMessage() {}
 
 func (x *StartTasks) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[7]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +925,7 @@ func (x *StartTasks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTasks.ProtoReflect.Descriptor instead.
 func (*StartTasks) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{7}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StartTasks) GetTasks() []*Task {
@@ -893,7 +955,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[8]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +967,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[8]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +980,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{8}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Task) GetVertex() uint32 {
@@ -957,7 +1019,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[9]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1031,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[9]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1044,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{9}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Peer) GetWorker() uint32 {
@@ -1022,7 +1084,7 @@ type CancelTasks struct {
 
 func (x *CancelTasks) Reset() {
 	*x = CancelTasks{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[10]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1096,7 @@ func (x *CancelTasks) String() string {
 func (*CancelTasks) ProtoMessage() {}
 
 func (x *CancelTasks) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[10]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1109,7 @@ func (x *CancelTasks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTasks.ProtoReflect.Descriptor instead.
 func (*CancelTasks) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 // Shutdown asks the worker to end its process once its tasks are done.
@@ -1059,7 +1121,7 @@ type Shutdown struct {
 
 func (x *Shutdown) Reset() {
 	*x = Shutdown{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[11]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1133,7 @@ func (x *Shutdown) String() string {
 func (*Shutdown) ProtoMessage() {}
 
 func (x *Shutdown) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[11]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1146,7 @@ func (x *Shutdown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shutdown.ProtoReflect.Descriptor instead.
 func (*Shutdown) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{11}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 // Stopped says that nothing runs any more and the process is about to end.
@@ -1096,7 +1158,7 @@ type Stopped struct {
 
 func (x *Stopped) Reset() {
 	*x = Stopped{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[12]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +1170,7 @@ func (x *Stopped) String() string {
 func (*Stopped) ProtoMessage() {}
 
 func (x *Stopped) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[12]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +1183,7 @@ func (x *Stopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stopped.ProtoReflect.Descriptor instead.
 func (*Stopped) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{12}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{13}
 }
 
 // TaskStateChanged reports a subtask's new state.
@@ -1141,7 +1203,7 @@ type TaskStateChanged struct {
 
 func (x *TaskStateChanged) Reset() {
 	*x = TaskStateChanged{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[13]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1215,7 @@ func (x *TaskStateChanged) String() string {
 func (*TaskStateChanged) ProtoMessage() {}
 
 func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[13]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1228,7 @@ func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStateChanged.ProtoReflect.Descriptor instead.
 func (*TaskStateChanged) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{13}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TaskStateChanged) GetVertex() uint32 {
@@ -1218,7 +1280,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[14]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1230,7 +1292,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[14]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1243,7 +1305,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{14}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Failure) GetMessage() string {
@@ -1277,7 +1339,7 @@ type EnumerateSplits struct {
 
 func (x *EnumerateSplits) Reset() {
 	*x = EnumerateSplits{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[15]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1351,7 @@ func (x *EnumerateSplits) String() string {
 func (*EnumerateSplits) ProtoMessage() {}
 
 func (x *EnumerateSplits) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[15]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1364,7 @@ func (x *EnumerateSplits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumerateSplits.ProtoReflect.Descriptor instead.
 func (*EnumerateSplits) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{15}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EnumerateSplits) GetVertex() uint32 {
@@ -1327,7 +1389,7 @@ type SplitsEnumerated struct {
 
 func (x *SplitsEnumerated) Reset() {
 	*x = SplitsEnumerated{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[16]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1401,7 @@ func (x *SplitsEnumerated) String() string {
 func (*SplitsEnumerated) ProtoMessage() {}
 
 func (x *SplitsEnumerated) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[16]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1414,7 @@ func (x *SplitsEnumerated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitsEnumerated.ProtoReflect.Descriptor instead.
 func (*SplitsEnumerated) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{16}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SplitsEnumerated) GetVertex() uint32 {
@@ -1395,7 +1457,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[17]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1469,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[17]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1482,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{17}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Split) GetId() string {
@@ -1448,7 +1510,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[18]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1522,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[18]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1535,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{18}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SplitRequest) GetVertex() uint32 {
@@ -1504,7 +1566,7 @@ type AssignSplit struct {
 
 func (x *AssignSplit) Reset() {
 	*x = AssignSplit{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[19]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1578,7 @@ func (x *AssignSplit) String() string {
 func (*AssignSplit) ProtoMessage() {}
 
 func (x *AssignSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[19]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1591,7 @@ func (x *AssignSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignSplit.ProtoReflect.Descriptor instead.
 func (*AssignSplit) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{19}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AssignSplit) GetVertex() uint32 {
@@ -1570,7 +1632,7 @@ type MetricsReport struct {
 
 func (x *MetricsReport) Reset() {
 	*x = MetricsReport{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[20]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +1644,7 @@ func (x *MetricsReport) String() string {
 func (*MetricsReport) ProtoMessage() {}
 
 func (x *MetricsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[20]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +1657,7 @@ func (x *MetricsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsReport.ProtoReflect.Descriptor instead.
 func (*MetricsReport) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{20}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MetricsReport) GetTasks() []*TaskMetrics {
@@ -1634,7 +1696,7 @@ type TaskMetrics struct {
 
 func (x *TaskMetrics) Reset() {
 	*x = TaskMetrics{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1646,7 +1708,7 @@ func (x *TaskMetrics) String() string {
 func (*TaskMetrics) ProtoMessage() {}
 
 func (x *TaskMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1659,7 +1721,7 @@ func (x *TaskMetrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskMetrics.ProtoReflect.Descriptor instead.
 func (*TaskMetrics) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{21}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TaskMetrics) GetVertex() uint32 {
@@ -1764,7 +1826,7 @@ var File_weir_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x1bweir/worker/v1/worker.proto\x12\x0eweir.worker.v1\x1a\x17weir/plan/v1/plan.proto\"\xad\x03\n" +
+	"\x1bweir/worker/v1/worker.proto\x12\x0eweir.worker.v1\x1a\x17weir/plan/v1/plan.proto\"\xdf\x03\n" +
 	"\x0eSessionRequest\x12-\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.worker.v1.HelloH\x00R\x05hello\x12-\n" +
 	"\x05ready\x18\x02 \x01(\v2\x15.weir.worker.v1.ReadyH\x00R\x05ready\x12A\n" +
@@ -1773,7 +1835,8 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\ametrics\x18\x04 \x01(\v2\x1d.weir.worker.v1.MetricsReportH\x00R\ametrics\x12:\n" +
 	"\x06splits\x18\x05 \x01(\v2 .weir.worker.v1.SplitsEnumeratedH\x00R\x06splits\x12C\n" +
 	"\rsplit_request\x18\x06 \x01(\v2\x1c.weir.worker.v1.SplitRequestH\x00R\fsplitRequest\x123\n" +
-	"\astopped\x18\a \x01(\v2\x17.weir.worker.v1.StoppedH\x00R\astoppedB\t\n" +
+	"\astopped\x18\a \x01(\v2\x17.weir.worker.v1.StoppedH\x00R\astopped\x120\n" +
+	"\x06failed\x18\b \x01(\v2\x16.weir.worker.v1.FailedH\x00R\x06failedB\t\n" +
 	"\amessage\"\xcf\x03\n" +
 	"\x0fSessionResponse\x123\n" +
 	"\awelcome\x18\x01 \x01(\v2\x17.weir.worker.v1.WelcomeH\x00R\awelcome\x123\n" +
@@ -1820,7 +1883,9 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\aRefused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"*\n" +
 	"\x05Ready\x12!\n" +
-	"\fdata_address\x18\x01 \x01(\tR\vdataAddress\"d\n" +
+	"\fdata_address\x18\x01 \x01(\tR\vdataAddress\";\n" +
+	"\x06Failed\x121\n" +
+	"\afailure\x18\x01 \x01(\v2\x17.weir.worker.v1.FailureR\afailure\"d\n" +
 	"\n" +
 	"StartTasks\x12*\n" +
 	"\x05tasks\x18\x01 \x03(\v2\x14.weir.worker.v1.TaskR\x05tasks\x12*\n" +
@@ -1913,7 +1978,7 @@ func file_weir_worker_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_weir_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_weir_worker_v1_worker_proto_goTypes = []any{
 	(TaskState)(0),           // 0: weir.worker.v1.TaskState
 	(*SessionRequest)(nil),   // 1: weir.worker.v1.SessionRequest
@@ -1923,59 +1988,62 @@ var file_weir_worker_v1_worker_proto_goTypes = []any{
 	(*Slot)(nil),             // 5: weir.worker.v1.Slot
 	(*Refused)(nil),          // 6: weir.worker.v1.Refused
 	(*Ready)(nil),            // 7: weir.worker.v1.Ready
-	(*StartTasks)(nil),       // 8: weir.worker.v1.StartTasks
-	(*Task)(nil),             // 9: weir.worker.v1.Task
-	(*Peer)(nil),             // 10: weir.worker.v1.Peer
-	(*CancelTasks)(nil),      // 11: weir.worker.v1.CancelTasks
-	(*Shutdown)(nil),         // 12: weir.worker.v1.Shutdown
-	(*Stopped)(nil),          // 13: weir.worker.v1.Stopped
-	(*TaskStateChanged)(nil), // 14: weir.worker.v1.TaskStateChanged
-	(*Failure)(nil),          // 15: weir.worker.v1.Failure
-	(*EnumerateSplits)(nil),  // 16: weir.worker.v1.EnumerateSplits
-	(*SplitsEnumerated)(nil), // 17: weir.worker.v1.SplitsEnumerated
-	(*Split)(nil),            // 18: weir.worker.v1.Split
-	(*SplitRequest)(nil),     // 19: weir.worker.v1.SplitRequest
-	(*AssignSplit)(nil),      // 20: weir.worker.v1.AssignSplit
-	(*MetricsReport)(nil),    // 21: weir.worker.v1.MetricsReport
-	(*TaskMetrics)(nil),      // 22: weir.worker.v1.TaskMetrics
-	nil,                      // 23: weir.worker.v1.Welcome.ConfigurationEntry
-	(*v1.Plan)(nil),          // 24: weir.plan.v1.Plan
+	(*Failed)(nil),           // 8: weir.worker.v1.Failed
+	(*StartTasks)(nil),       // 9: weir.worker.v1.StartTasks
+	(*Task)(nil),             // 10: weir.worker.v1.Task
+	(*Peer)(nil),             // 11: weir.worker.v1.Peer
+	(*CancelTasks)(nil),      // 12: weir.worker.v1.CancelTasks
+	(*Shutdown)(nil),         // 13: weir.worker.v1.Shutdown
+	(*Stopped)(nil),          // 14: weir.worker.v1.Stopped
+	(*TaskStateChanged)(nil), // 15: weir.worker.v1.TaskStateChanged
+	(*Failure)(nil),          // 16: weir.worker.v1.Failure
+	(*EnumerateSplits)(nil),  // 17: weir.worker.v1.EnumerateSplits
+	(*SplitsEnumerated)(nil), // 18: weir.worker.v1.SplitsEnumerated
+	(*Split)(nil),            // 19: weir.worker.v1.Split
+	(*SplitRequest)(nil),     // 20: weir.worker.v1.SplitRequest
+	(*AssignSplit)(nil),      // 21: weir.worker.v1.AssignSplit
+	(*MetricsReport)(nil),    // 22: weir.worker.v1.MetricsReport
+	(*TaskMetrics)(nil),      // 23: weir.worker.v1.TaskMetrics
+	nil,                      // 24: weir.worker.v1.Welcome.ConfigurationEntry
+	(*v1.Plan)(nil),          // 25: weir.plan.v1.Plan
 }
 var file_weir_worker_v1_worker_proto_depIdxs = []int32{
 	3,  // 0: weir.worker.v1.SessionRequest.hello:type_name -> weir.worker.v1.Hello
 	7,  // 1: weir.worker.v1.SessionRequest.ready:type_name -> weir.worker.v1.Ready
-	14, // 2: weir.worker.v1.SessionRequest.task_state:type_name -> weir.worker.v1.TaskStateChanged
-	21, // 3: weir.worker.v1.SessionRequest.metrics:type_name -> weir.worker.v1.MetricsReport
-	17, // 4: weir.worker.v1.SessionRequest.splits:type_name -> weir.worker.v1.SplitsEnumerated
-	19, // 5: weir.worker.v1.SessionRequest.split_request:type_name -> weir.worker.v1.SplitRequest
-	13, // 6: weir.worker.v1.SessionRequest.stopped:type_name -> weir.worker.v1.Stopped
-	4,  // 7: weir.worker.v1.SessionResponse.welcome:type_name -> weir.worker.v1.Welcome
-	6,  // 8: weir.worker.v1.SessionResponse.refused:type_name -> weir.worker.v1.Refused
-	8,  // 9: weir.worker.v1.SessionResponse.start_tasks:type_name -> weir.worker.v1.StartTasks
-	11, // 10: weir.worker.v1.SessionResponse.cancel_tasks:type_name -> weir.worker.v1.CancelTasks
-	16, // 11: weir.worker.v1.SessionResponse.enumerate_splits:type_name -> weir.worker.v1.EnumerateSplits
-	20, // 12: weir.worker.v1.SessionResponse.assign_split:type_name -> weir.worker.v1.AssignSplit
-	12, // 13: weir.worker.v1.SessionResponse.shutdown:type_name -> weir.worker.v1.Shutdown
-	24, // 14: weir.worker.v1.Hello.plan:type_name -> weir.plan.v1.Plan
-	5,  // 15: weir.worker.v1.Welcome.slots:type_name -> weir.worker.v1.Slot
-	23, // 16: weir.worker.v1.Welcome.configuration:type_name -> weir.worker.v1.Welcome.ConfigurationEntry
-	24, // 17: weir.worker.v1.Welcome.plan:type_name -> weir.plan.v1.Plan
-	9,  // 18: weir.worker.v1.StartTasks.tasks:type_name -> weir.worker.v1.Task
-	10, // 19: weir.worker.v1.StartTasks.peers:type_name -> weir.worker.v1.Peer
-	9,  // 20: weir.worker.v1.Peer.tasks:type_name -> weir.worker.v1.Task
-	0,  // 21: weir.worker.v1.TaskStateChanged.state:type_name -> weir.worker.v1.TaskState
-	15, // 22: weir.worker.v1.TaskStateChanged.failure:type_name -> weir.worker.v1.Failure
-	18, // 23: weir.worker.v1.SplitsEnumerated.splits:type_name -> weir.worker.v1.Split
-	15, // 24: weir.worker.v1.SplitsEnumerated.failure:type_name -> weir.worker.v1.Failure
-	18, // 25: weir.worker.v1.AssignSplit.splits:type_name -> weir.worker.v1.Split
-	22, // 26: weir.worker.v1.MetricsReport.tasks:type_name -> weir.worker.v1.TaskMetrics
-	1,  // 27: weir.worker.v1.WorkerSupervisor.Session:input_type -> weir.worker.v1.SessionRequest
-	2,  // 28: weir.worker.v1.WorkerSupervisor.Session:output_type -> weir.worker.v1.SessionResponse
-	28, // [28:29] is the sub-list for method output_type
-	27, // [27:28] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	15, // 2: weir.worker.v1.SessionRequest.task_state:type_name -> weir.worker.v1.TaskStateChanged
+	22, // 3: weir.worker.v1.SessionRequest.metrics:type_name -> weir.worker.v1.MetricsReport
+	18, // 4: weir.worker.v1.SessionRequest.splits:type_name -> weir.worker.v1.SplitsEnumerated
+	20, // 5: weir.worker.v1.SessionRequest.split_request:type_name -> weir.worker.v1.SplitRequest
+	14, // 6: weir.worker.v1.SessionRequest.stopped:type_name -> weir.worker.v1.Stopped
+	8,  // 7: weir.worker.v1.SessionRequest.failed:type_name -> weir.worker.v1.Failed
+	4,  // 8: weir.worker.v1.SessionResponse.welcome:type_name -> weir.worker.v1.Welcome
+	6,  // 9: weir.worker.v1.SessionResponse.refused:type_name -> weir.worker.v1.Refused
+	9,  // 10: weir.worker.v1.SessionResponse.start_tasks:type_name -> weir.worker.v1.StartTasks
+	12, // 11: weir.worker.v1.SessionResponse.cancel_tasks:type_name -> weir.worker.v1.CancelTasks
+	17, // 12: weir.worker.v1.SessionResponse.enumerate_splits:type_name -> weir.worker.v1.EnumerateSplits
+	21, // 13: weir.worker.v1.SessionResponse.assign_split:type_name -> weir.worker.v1.AssignSplit
+	13, // 14: weir.worker.v1.SessionResponse.shutdown:type_name -> weir.worker.v1.Shutdown
+	25, // 15: weir.worker.v1.Hello.plan:type_name -> weir.plan.v1.Plan
+	5,  // 16: weir.worker.v1.Welcome.slots:type_name -> weir.worker.v1.Slot
+	24, // 17: weir.worker.v1.Welcome.configuration:type_name -> weir.worker.v1.Welcome.ConfigurationEntry
+	25, // 18: weir.worker.v1.Welcome.plan:type_name -> weir.plan.v1.Plan
+	16, // 19: weir.worker.v1.Failed.failure:type_name -> weir.worker.v1.Failure
+	10, // 20: weir.worker.v1.StartTasks.tasks:type_name -> weir.worker.v1.Task
+	11, // 21: weir.worker.v1.StartTasks.peers:type_name -> weir.worker.v1.Peer
+	10, // 22: weir.worker.v1.Peer.tasks:type_name -> weir.worker.v1.Task
+	0,  // 23: weir.worker.v1.TaskStateChanged.state:type_name -> weir.worker.v1.TaskState
+	16, // 24: weir.worker.v1.TaskStateChanged.failure:type_name -> weir.worker.v1.Failure
+	19, // 25: weir.worker.v1.SplitsEnumerated.splits:type_name -> weir.worker.v1.Split
+	16, // 26: weir.worker.v1.SplitsEnumerated.failure:type_name -> weir.worker.v1.Failure
+	19, // 27: weir.worker.v1.AssignSplit.splits:type_name -> weir.worker.v1.Split
+	23, // 28: weir.worker.v1.MetricsReport.tasks:type_name -> weir.worker.v1.TaskMetrics
+	1,  // 29: weir.worker.v1.WorkerSupervisor.Session:input_type -> weir.worker.v1.SessionRequest
+	2,  // 30: weir.worker.v1.WorkerSupervisor.Session:output_type -> weir.worker.v1.SessionResponse
+	30, // [30:31] is the sub-list for method output_type
+	29, // [29:30] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_weir_worker_v1_worker_proto_init() }
@@ -1991,6 +2059,7 @@ func file_weir_worker_v1_worker_proto_init() {
 		(*SessionRequest_Splits)(nil),
 		(*SessionRequest_SplitRequest)(nil),
 		(*SessionRequest_Stopped)(nil),
+		(*SessionRequest_Failed)(nil),
 	}
 	file_weir_worker_v1_worker_proto_msgTypes[1].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
@@ -2007,7 +2076,7 @@ func file_weir_worker_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_worker_v1_worker_proto_rawDesc), len(file_weir_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
