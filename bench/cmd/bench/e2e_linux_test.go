@@ -15,7 +15,7 @@ import (
 func TestEndToEnd(t *testing.T) {
 	profiles := t.TempDir()
 	var stdout, stderr bytes.Buffer
-	err := run(t.Context(), []string{"-pairs", "1", "-seconds", "0.01", "-duration", "2s", "-cpuprofile", profiles}, &stdout, &stderr)
+	err := run(t.Context(), []string{"-keys", "1000", "-pairs", "1", "-seconds", "0.01", "-duration", "2s", "-cpuprofile", profiles}, &stdout, &stderr)
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, &stdout, &stderr)
 	}
@@ -29,16 +29,11 @@ func TestEndToEnd(t *testing.T) {
 		"latency exchange" + latency: 1, "latency map-1ms" + latency: 1,
 		"bounded-memory process bench,first_bytes,flat,growth_bytes,last_bytes,max_bytes,process,samples":             5,
 		"bounded-memory task backpressured_ms_per_second,bench,busy_ms_per_second,idle_ms_per_second,records_in,task": 3,
-	}
-	for _, keys := range keyCounts {
-		want[fmt.Sprintf("keyed-window weir %d false", keys)+figure] = 1
-		want[fmt.Sprintf("keyed-window weir %d true", keys)+figure] = 1
-		want[fmt.Sprintf("keyed-window limit %d false", keys)+figure] = 1
-		want[fmt.Sprintf("keyed-window weir/limit %d false", keys)+comparison] = 1
-		want[fmt.Sprintf("keyed-window weir/limit %d true", keys)+comparison] = 1
-		want[fmt.Sprintf("keyed-window weir %d false", keys)+figure+",variant"] = 1 // the one with the profile
-		want[fmt.Sprintf("strings weir %d false", keys)+figure+",variant"] = 3      // one with the profile
-		want[fmt.Sprintf("strings string/integer %d false", keys)+comparison] = 1
+		"keyed-window weir 1000 false" + figure: 1, "keyed-window weir 1000 true" + figure: 1, "keyed-window limit 1000 false" + figure: 1,
+		"keyed-window weir/limit 1000 false" + comparison: 1, "keyed-window weir/limit 1000 true" + comparison: 1,
+		"strings string/integer 1000 false" + comparison: 1,
+		// One of each is the run with the profile.
+		"keyed-window weir 1000 false" + figure + ",variant": 1, "strings weir 1000 false" + figure + ",variant": 3,
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("lines by shape:\n%s\nwant\n%s", listed(got), listed(want))

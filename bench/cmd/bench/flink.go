@@ -42,7 +42,7 @@ func (h *harness) besideFlink(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.stop(ctx)) }()
 	return h.withCluster(ctx, func(c *cluster.Cluster) error {
-		for _, keys := range keyCounts {
+		for _, keys := range h.keys {
 			if err := h.besideFlinkAt(ctx, c, f, keys); err != nil {
 				return fmt.Errorf("keyed-window beside Flink: %w", err)
 			}

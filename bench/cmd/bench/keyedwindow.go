@@ -30,16 +30,13 @@ const (
 	wholeEvents = 1_000_000
 )
 
-// keyCounts are the numbers of keys that keyed windows are measured with.
-var keyCounts = []uint64{1000, 100_000}
-
 // errWrong is wrapped by the error of a run whose result is not what it must be.
 var errWrong = errors.New("wrong result")
 
 // keyedWindow compares the engine with the hand-written limit.
 func (h *harness) keyedWindow(ctx context.Context) error {
 	return h.withCluster(ctx, func(c *cluster.Cluster) error {
-		for _, keys := range keyCounts {
+		for _, keys := range h.keys {
 			if err := h.besideLimit(ctx, c, keys); err != nil {
 				return err
 			}

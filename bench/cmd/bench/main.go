@@ -1,7 +1,7 @@
 // Bench runs Weir's benchmarks, on real processes on loopback, and prints what
 // they measured as lines of JSON.
 //
-//	bench [-run name] [-flink [-flink-dir directory]] [-pairs n] [-seconds s] [-duration d] [-cpuprofile directory]
+//	bench [-run name] [-flink [-flink-dir directory]] [-keys n,n] [-pairs n] [-seconds s] [-duration d] [-cpuprofile directory]
 //
 // It is what make bench and make bench-flink call. bench/README.md says what the
 // benchmarks are and how to read their lines. What it is doing meanwhile is told
@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -59,6 +60,8 @@ type options struct {
 	name     string
 	flink    bool
 	flinkDir string
+	// keys are the numbers of keys that keyed windows are measured with.
+	keys []uint64
 	// pairs is the number of pairs of a comparison that counts; those that are
 	// shown beside it have fewer.
 	pairs int
@@ -70,12 +73,13 @@ type options struct {
 }
 
 func parse(args []string, usage io.Writer) (options, error) {
-	var o options
+	o := options{keys: []uint64{1000, 100_000}}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	flags.StringVar(&o.name, "run", "", "the `name` of the benchmark to run; without it, all")
 	flags.BoolVar(&o.flink, "flink", false, "compare keyed-window with a real Flink; needs Java and Maven")
 	flags.StringVar(&o.flinkDir, "flink-dir", "../shared/flink", "the `directory` of the script that starts Flink")
+	flags.Func("keys", "the `numbers` of distinct keys that keyed-window and strings are measured with (default 1000,100000)", o.setKeys)
 	flags.IntVar(&o.pairs, "pairs", 7, "the `number` of pairs of runs that are compared")
 	flags.Float64Var(&o.seconds, "seconds", 3, "about how many `seconds` a run of keyed-window by hand takes")
 	flags.DurationVar(&o.duration, "duration", 0, "how long latency and bounded-memory measure; 0 is 15s for each case and 2m")
@@ -84,6 +88,18 @@ func parse(args []string, usage io.Writer) (options, error) {
 		return o, err
 	}
 	return o, o.check(flags.Args())
+}
+
+func (o *options) setKeys(list string) error {
+	o.keys = nil
+	for part := range strings.SplitSeq(list, ",") {
+		keys, err := strconv.ParseUint(part, 10, 32)
+		if err != nil || keys == 0 {
+			return fmt.Errorf("%q is not a number of keys", part)
+		}
+		o.keys = append(o.keys, keys)
+	}
+	return nil
 }
 
 func (o *options) check(rest []string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -15,11 +16,11 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestParse(t *testing.T) {
 	o, err := parse(nil, io.Discard)
-	if want := (options{flinkDir: "../shared/flink", pairs: 7, seconds: 3}); o != want || err != nil {
+	if want := (options{flinkDir: "../shared/flink", keys: []uint64{1000, 100_000}, pairs: 7, seconds: 3}); !reflect.DeepEqual(o, want) || err != nil {
 		t.Errorf("%+v, %v, want %+v", o, err, want)
 	}
-	o, err = parse([]string{"-run", "keyed-window", "-flink", "-flink-dir", "f", "-pairs", "9", "-seconds", "0.5", "-duration", "1m", "-cpuprofile", "p"}, io.Discard)
-	if want := (options{"keyed-window", true, "f", 9, 0.5, time.Minute, "p"}); o != want || err != nil {
+	o, err = parse([]string{"-run", "keyed-window", "-flink", "-flink-dir", "f", "-keys", "7,8", "-pairs", "9", "-seconds", "0.5", "-duration", "1m", "-cpuprofile", "p"}, io.Discard)
+	if want := (options{"keyed-window", true, "f", []uint64{7, 8}, 9, 0.5, time.Minute, "p"}); !reflect.DeepEqual(o, want) || err != nil {
 		t.Errorf("%+v, %v, want %+v", o, err, want)
 	}
 	// What make gives it when no benchmark is named.
@@ -33,6 +34,8 @@ func TestParseRefuses(t *testing.T) {
 		"-run keyed":           "keyed-window, strings, latency, bounded-memory",
 		"extra":                `"extra"`,
 		"-flink -run latency":  "only keyed-window",
+		"-keys 7,x":            `"x"`,
+		"-keys 0":              `"0"`,
 		"-pairs 0":             "-pairs 0",
 		"-seconds 0":           "-seconds 0",
 		"-seconds NaN":         "-seconds NaN",

@@ -11,7 +11,7 @@ import (
 // strings compares strings of 16 bytes as keys with integers.
 func (h *harness) strings(ctx context.Context) error {
 	return h.withCluster(ctx, func(c *cluster.Cluster) error {
-		for _, keys := range keyCounts {
+		for _, keys := range h.keys {
 			if err := h.besideIntegers(ctx, c, keys); err != nil {
 				return err
 			}
