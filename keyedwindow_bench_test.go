@@ -65,12 +65,14 @@ func (r *xorshiftReader) Read(values []event32) (int, error) {
 func (r *xorshiftReader) Position() ([]byte, error) { return nil, nil }
 func (r *xorshiftReader) Close() error              { return nil }
 
-type countSum struct{ Count, Sum int64 }
-type countResult struct {
-	Key        uint64
-	Start      int64
-	Count, Sum int64
-}
+type (
+	countSum    struct{ Count, Sum int64 }
+	countResult struct {
+		Key        uint64
+		Start      int64
+		Count, Sum int64
+	}
+)
 type countAggregate struct{}
 
 func (countAggregate) Add(a *countSum, e event32) { a.Count++; a.Sum += e.Value }
@@ -80,11 +82,13 @@ func (countAggregate) Result(k uint64, w weir.Window, a *countSum) countResult {
 func (countAggregate) Merge(a, b *countSum) { a.Count += b.Count; a.Sum += b.Sum }
 
 // totals is a sink that adds up.
-type totals struct{ rows, count, sum int64 }
-type totalsSink struct {
-	mu    *sync.Mutex
-	total *totals
-}
+type (
+	totals     struct{ rows, count, sum int64 }
+	totalsSink struct {
+		mu    *sync.Mutex
+		total *totals
+	}
+)
 
 func (s totalsSink) Open(context.Context, weir.Subtask) (weir.Writer[countResult], error) {
 	return &totalsWriter{s: s}, nil
