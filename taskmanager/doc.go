@@ -22,7 +22,8 @@
 //     ports, which messages count, and when to register again. These are values
 //     without I/O.
 //   - dataPorts: keeps a port for a worker until that listens on it.
-//   - artefacts, child, jobLogs and slotMemory: the parts of Processes.
+//   - artefacts, child, jobLogs and slotMemory: the parts of Processes;
+//     logRetention says which logs have to go.
 //
 // # Life cycle
 //

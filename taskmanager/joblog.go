@@ -14,7 +14,8 @@ import (
 
 // jobLogs writes what the workers of each job print to a file per job. A file
 // that has reached its limit becomes <name>.1, that one <name>.2, and so on;
-// the oldest is dropped.
+// the oldest is dropped. Those of jobs that have ended go by and by: see
+// [logRetention].
 type jobLogs struct {
 	directory string
 	limit     int64

@@ -42,6 +42,11 @@ type Processes struct {
 	// full ones are kept beside it. 0 mean 64 MiB and 3.
 	LogFileSize int64
 	OldLogFiles int
+	// KeptJobLogs is of how many jobs logs are kept after their last worker is
+	// gone (taskmanager.job-logs.max-capacity), and JobLogAge for how long
+	// (taskmanager.job-logs.expiration-time). 0 mean 100 and a week.
+	KeptJobLogs int
+	JobLogAge   time.Duration
 
 	options launcherOptions
 	lock    *os.File
@@ -64,6 +69,8 @@ func (l *Processes) open(o launcherOptions) (err error) {
 	l.ArtefactIdle = cmp.Or(l.ArtefactIdle, time.Hour)
 	l.LogFileSize = cmp.Or(l.LogFileSize, 64<<20)
 	l.OldLogFiles = cmp.Or(l.OldLogFiles, 3)
+	l.KeptJobLogs = cmp.Or(l.KeptJobLogs, 100)
+	l.JobLogAge = cmp.Or(l.JobLogAge, 7*24*time.Hour)
 	l.plans = make(chan struct{}, maxPlans)
 	defer func() {
 		if err != nil {
@@ -79,6 +86,7 @@ func (l *Processes) open(o launcherOptions) (err error) {
 	if l.logs, err = openJobLogs(l.LogDirectory, l.LogFileSize, l.OldLogFiles, o.logger); err != nil {
 		return err
 	}
+	l.sweepLogs(time.Now())
 	if l.memory, err = newSlotMemories(o.slots, o.memory, o.logger); err != nil {
 		return err
 	}
@@ -123,7 +131,7 @@ func (l *Processes) openDirectories() error {
 	return nil
 }
 
-// sweep keeps the artefact cache within its limits.
+// sweep keeps the artefact cache and the logs within their limits.
 func (l *Processes) sweep(ctx context.Context) error {
 	ticker := time.NewTicker(sealedIdle / 2)
 	defer ticker.Stop()
@@ -131,10 +139,15 @@ func (l *Processes) sweep(ctx context.Context) error {
 		select {
 		case now := <-ticker.C:
 			l.cache.sweep(now)
+			l.sweepLogs(now)
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+func (l *Processes) sweepLogs(now time.Time) {
+	l.logs.sweep(now, logRetention{jobs: l.KeptJobLogs, age: l.JobLogAge})
 }
 
 func (l *Processes) close() error {

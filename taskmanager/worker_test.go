@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	weirconfig "github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/ids"
@@ -251,6 +252,32 @@ func TestOutput(t *testing.T) {
 	}
 	if got := bytes.Count(log, []byte(strings.ToUpper(" xxx"))); got != lines {
 		t.Errorf("the log has %d lines of standard error: want %d", got, lines)
+	}
+}
+
+// A TaskManager that starts does not keep what an earlier one should have
+// removed by now.
+func TestOldLogsAreRemovedAtStart(t *testing.T) {
+	jm := newJobManager(t)
+	base := t.TempDir()
+	directory := filepath.Join(base, "log")
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	old, recent := filepath.Join(directory, ids.NewJobID().String()+".log"), filepath.Join(directory, ids.NewJobID().String()+".log")
+	for path, age := range map[string]time.Duration{old: 8 * 24 * time.Hour, recent: 6 * 24 * time.Hour} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		written := time.Now().Add(-age)
+		if err := os.Chtimes(path, written, written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, configure(jm.address, base))
+	jm.accept(t)
+	if left, err := filepath.Glob(filepath.Join(directory, "*")); err != nil || !slices.Equal(left, []string{recent}) {
+		t.Errorf("%v is left, %v: want %s", left, err, recent)
 	}
 }
 

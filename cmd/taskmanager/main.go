@@ -75,7 +75,11 @@ func settingsOf(e process.Environment) (taskmanager.Config, *taskmanager.Process
 	e.Log.Info("memory", "division", divided.String(), "credential", credential)
 	warnOfUnreachableHost(e.Log, c)
 	slot := divided.Slot()
-	launcher := &taskmanager.Processes{WorkerMemoryPerSlot: int64(slot.GoMemLimit)}
+	launcher := &taskmanager.Processes{
+		WorkerMemoryPerSlot: int64(slot.GoMemLimit),
+		KeptJobLogs:         config.JobLogsMaxCapacity.Get(c),
+		JobLogAge:           config.JobLogsExpirationTime.Get(c),
+	}
 	return taskmanager.Config{
 		ID:                   ids.TaskManagerID(config.TaskManagerResourceID.Get(c)),
 		Host:                 config.TaskManagerHost.Get(c),

@@ -33,6 +33,7 @@ func TestSettings(t *testing.T) {
 		"jobmanager.rpc.address=127.0.0.3", "jobmanager.rpc.port=7001", "taskmanager.numberOfTaskSlots=2",
 		"taskmanager.memory.process.size=1728m", "taskmanager.memory.network.max=64m", "taskmanager.memory.segment-size=64k",
 		"cluster.registration.initial-timeout=1s", "cluster.registration.max-timeout=2s", "cluster.registration.error-delay=3s",
+		"taskmanager.job-logs.max-capacity=6", "taskmanager.job-logs.expiration-time=7s",
 		"cluster.registration.refused-registration-delay=4s", "taskmanager.registration.timeout=5s")
 	got, launcher, err := settingsOf(e)
 	if err != nil {
@@ -49,6 +50,9 @@ func TestSettings(t *testing.T) {
 	// 1728 MiB without 192 MiB of overhead and 64 MiB of network, over two slots.
 	if want := int64(1728-192-64) << 20 / 2; launcher.WorkerMemoryPerSlot != want {
 		t.Errorf("worker memory %d, want %d", launcher.WorkerMemoryPerSlot, want)
+	}
+	if launcher.KeptJobLogs != 6 || launcher.JobLogAge != 7*time.Second {
+		t.Errorf("the logs of %d jobs are kept for %v", launcher.KeptJobLogs, launcher.JobLogAge)
 	}
 	r := got.Registration
 	if r.InitialTimeout != time.Second || r.MaxTimeout != 2*time.Second || r.ErrorDelay != 3*time.Second ||

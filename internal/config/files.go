@@ -1,8 +1,10 @@
 package config
 
 import (
+	"math"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 var filesArea = &area{
@@ -31,6 +33,17 @@ var TaskManagerWorkingDir = filesArea.defineUnset("process.taskmanager.working-d
 // LogDir is the directory of log files. Use [LogDirectory].
 var LogDir = filesArea.defineUnset("env.log.dir", path(), "(`log` in the working directory)", JobManager|TaskManager,
 	"The directory for log files, among them one for the output of each job.")
+
+// JobLogsMaxCapacity is of how many ended jobs a TaskManager keeps the logs.
+var JobLogsMaxCapacity = filesArea.define("taskmanager.job-logs.max-capacity", integer(1, math.MaxInt32), 100, TaskManager,
+	"Of how many jobs that have ended a TaskManager keeps the log files. The oldest go first.",
+	weirOnly)
+
+// JobLogsExpirationTime is how long a TaskManager keeps the logs of a job that
+// has ended.
+var JobLogsExpirationTime = filesArea.define("taskmanager.job-logs.expiration-time", duration(time.Second), 7*24*time.Hour, TaskManager,
+	"How long after its last line a TaskManager keeps the log files of a job that has ended.",
+	weirOnly)
 
 // TempDirectories returns the directories for temporary files, at least one.
 func TempDirectories(c *Config) []string {
