@@ -77,11 +77,11 @@ func TestWorkerThatFailsBeforeItIsReady(t *testing.T) {
 		want := &clientv1.JobFailure{
 			Message: "prepare worker 0: bind: address already in use", TaskManager: "tm-1", Stack: "goroutine 1", TimeMs: 1234, LogFile: "/l",
 		}
-		if got := c.describe(id).GetFailure(); got.String() != want.String() {
-			t.Errorf("failure %v, want %v", got, want)
-		}
 		if s := c.state(id); s != "FAILED" {
 			t.Errorf("job is %s", s)
+		}
+		if got := c.describe(id).GetFailure(); got.String() != want.String() {
+			t.Errorf("failure %v, want %v", got, want)
 		}
 	})
 }
