@@ -348,9 +348,10 @@ func TestUnboundedSourceIsCancelled(t *testing.T) {
 	for _, s := range e.states {
 		states[s]++
 	}
-	// The one source subtask without a split has ended before.
-	if states[task.Canceled] != 7 || states[task.Finished] != 1 {
-		t.Errorf("%d tasks were canceled, %d finished, want 7 and 1: %v", states[task.Canceled], states[task.Finished], e.states)
+	// The one source subtask without a split ends by itself, if that is not
+	// overtaken by the cancellation.
+	if c, f := states[task.Canceled], states[task.Finished]; c+f != 8 || f > 1 {
+		t.Errorf("%d tasks were canceled, %d finished, want 8, of which at most one finished: %v", c, f, e.states)
 	}
 	if err := e.close(); err != nil {
 		t.Error(err)
