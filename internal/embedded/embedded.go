@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -72,7 +73,7 @@ func (e *JobError) Error() string {
 func Run(ctx context.Context, job Job) error {
 	layout := job.Graph.Layout()
 	if m := layout.Plan.Mistakes; len(m) > 0 {
-		return fmt.Errorf("the job %q is built wrongly:\n  %s", layout.Plan.JobName, strings.Join(m, "\n  "))
+		return fmt.Errorf("the job %q is built wrongly:%s", layout.Plan.JobName, indented(m))
 	}
 	c, err := settings(layout.Plan, job)
 	if err != nil {
@@ -84,6 +85,16 @@ func Run(ctx context.Context, job Job) error {
 	}
 	err = cluster.run(ctx, layout.Plan, job)
 	return errors.Join(err, cluster.close())
+}
+
+// indented puts each mistake on a line of its own, and what else it has to say
+// below it.
+func indented(mistakes []string) string {
+	var b strings.Builder
+	for _, m := range mistakes {
+		b.WriteString("\n  " + strings.ReplaceAll(m, "\n", "\n    "))
+	}
+	return b.String()
 }
 
 // sized is the configuration of a cluster that is just large enough for a job.
@@ -163,6 +174,11 @@ type cluster struct {
 	group  *goroutine.Group
 }
 
+// registrationTimeout is how long the TaskManager waits for the JobManager's
+// answer. There is no other JobManager to try, and one that is slow is not away:
+// giving up would lose the session, and with it the job.
+const registrationTimeout = 30 * time.Second
+
 func start(job Job, s sized) (*cluster, error) {
 	jobs, err := jobmanager.New(jobmanager.Config{Settings: s.config, Version: job.EngineVersion, Log: job.Log})
 	if err != nil {
@@ -174,7 +190,8 @@ func start(job Job, s sized) (*cluster, error) {
 	tasks, err := taskmanager.New(taskmanager.Config{
 		ID: "embedded", Host: "localhost", DataBindHost: "localhost",
 		JobManager: target, DialOptions: dialer,
-		Slots: s.slots, NetworkMemoryPerSlot: int64(s.network), SegmentSize: int(s.segment),
+		Registration: taskmanager.RegistrationConfig{InitialTimeout: registrationTimeout},
+		Slots:        s.slots, NetworkMemoryPerSlot: int64(s.network), SegmentSize: int(s.segment),
 		Version: job.EngineVersion, Logger: job.Log,
 		Launcher: &taskmanager.InProcess{Worker: func(ctx context.Context, conn net.Conn) error {
 			return worker.Serve(ctx, conn, worker.Config{Graph: job.Graph, EngineVersion: job.EngineVersion, SharedProcess: true, Logger: job.Log})
