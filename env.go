@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/dataflow"
 )
 
@@ -54,9 +55,21 @@ const FullBuffersOnly = dataflow.NoTimeout
 func (e *Env) DisableChaining() { e.graph.NoChaining = true }
 
 // Set sets a configuration key of the job, such as
-// "pipeline.pre-aggregation.enabled". It wins over -D and the file. A key or a
-// value that does not exist is refused when the job is submitted.
-func (e *Env) Set(key, value string) { e.graph.Settings[key] = value }
+// "pipeline.pre-aggregation.enabled". It wins over -D and the file. A key that
+// does not exist, a bad value, and a key that is not read for a job but by the
+// daemons are mistakes that are reported when the job is built.
+func (e *Env) Set(key, value string) {
+	c, _, err := config.Default().With("Env.Set", map[string]string{key: value})
+	if err != nil {
+		e.graph.Mistake(dataflow.Caller(), "%v", err)
+		return
+	}
+	if settings, _ := c.JobSettings(); len(c.Map()) > len(settings) {
+		e.graph.Mistake(dataflow.Caller(), "Env.Set: key %q is no setting of a job: set it in the configuration file", key)
+		return
+	}
+	e.graph.Settings[key] = value
+}
 
 // Once evaluates f where the job is planned and gives its value to every
 // worker: use it for what must be the same everywhere and differs between runs

@@ -18,7 +18,7 @@ type KeyedStream[K comparable, T any] struct {
 // a mistake that is reported when the job is built. f must always return the
 // same key for the same record.
 func (s Stream[T]) KeyBy[K comparable](f func(T) K) KeyedStream[K, T] {
-	at := s.caller("key selector", f == nil)
+	at := s.caller("function of the key selector", f == nil)
 	keys, err := task.NewKeySelector(f)
 	return newKeyed(s, at, keys, err)
 }
@@ -27,7 +27,7 @@ func (s Stream[T]) KeyBy[K comparable](f func(T) K) KeyedStream[K, T] {
 // returns a pointer to that field of its argument. It is faster than KeyBy,
 // since f is called only while the job is built.
 func (s Stream[T]) KeyByField[K comparable](f func(*T) *K) KeyedStream[K, T] {
-	at := s.caller("key selector", f == nil)
+	at := s.caller("function of the key selector", f == nil)
 	if f == nil {
 		return KeyedStream[K, T]{stream: s, at: at}
 	}
@@ -37,7 +37,7 @@ func (s Stream[T]) KeyByField[K comparable](f func(*T) *K) KeyedStream[K, T] {
 
 func newKeyed[K comparable, T any](s Stream[T], at string, keys task.KeySelector[K, T], err error) KeyedStream[K, T] {
 	if err != nil {
-		s.graph.Mistake(at, "key of type %s: %v", typeName[K](), err)
+		s.graph.Mistake(at, "key selector: %v", err)
 	}
 	return KeyedStream[K, T]{stream: s, keys: keys, at: at}
 }
@@ -45,7 +45,7 @@ func newKeyed[K comparable, T any](s Stream[T], at string, keys task.KeySelector
 // Aggregate keeps an accumulator for each key and emits its result after every
 // record. The window that the result is made for is the empty [Window].
 func (k KeyedStream[K, T]) Aggregate[A, O any](aggregate Aggregator[K, T, A, O]) Stream[O] {
-	at := k.stream.caller("aggregate", aggregate == nil)
+	at := k.stream.caller("aggregator", aggregate == nil)
 	return thenKeyed[K, T, O](k, &dataflow.Node{Kind: "aggregate", Position: at},
 		task.RunningAggregate[K, T, A, O]{Keys: k.keys, Aggregation: aggregation(aggregate)})
 }
@@ -54,7 +54,7 @@ func (k KeyedStream[K, T]) Aggregate[A, O any](aggregate Aggregator[K, T, A, O])
 // first the key's first record, and the next record. Every record emits the
 // result so far.
 func (k KeyedStream[K, T]) Reduce(f func(a, b T) T) Stream[T] {
-	at := k.stream.caller("reduce", f == nil)
+	at := k.stream.caller("function of the reduce", f == nil)
 	return thenKeyed[K, T, T](k, &dataflow.Node{Kind: "reduce", Position: at},
 		task.RunningAggregate[K, T, task.Reduced[T], T]{Keys: k.keys, Aggregation: task.Reduction[K](f)})
 }

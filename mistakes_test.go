@@ -54,8 +54,11 @@ type nested struct {
 var global int64
 
 func badJob(env *weir.Env) {
-	env.Parallelism(0)                  // mistake: parallelism 0: it must be between 1 and 65536
-	env.BufferTimeout(-2 * time.Second) // mistake: buffer timeout -2s: it must not be negative, or weir.FullBuffersOnly
+	env.Parallelism(0)                                   // mistake: parallelism 0: it must be between 1 and 65536
+	env.BufferTimeout(-2 * time.Second)                  // mistake: buffer timeout -2s: it must not be negative, or weir.FullBuffersOnly
+	env.Set("pipeline.names", "short")                   // mistake: Env.Set: unknown key "pipeline.names": …
+	env.Set("execution.buffer-timeout.interval", "soon") // mistake: Env.Set: key "execution.buffer-timeout.interval" has the bad value "soon": want a duration …
+	env.Set("taskmanager.numberOfTaskSlots", "3")        // mistake: Env.Set: key "taskmanager.numberOfTaskSlots" is no setting of a job: set it in the configuration file
 	_ = weir.Once(env, "seed", func() (int, error) { return 1, nil })
 	_ = weir.Once(env, "seed", func() (int, error) { return 1, nil })                    // mistake: weir.Once has the name "seed" a second time
 	_ = weir.Once(env, "fails", func() (int, error) { return 0, errors.ErrUnsupported }) // mistake: weir.Once "fails": unsupported operation
@@ -80,9 +83,9 @@ func badJob(env *weir.Env) {
 						To("p", &collect[int]{})
 	numbers.KeyBy[int](nil).Reduce(nil).To("q", &collect[int]{})        // mistake: the function of the key selector is nil | the function of the reduce is nil
 	numbers.KeyByField[int](nil).Reduce(sumOf).To("r", &collect[int]{}) // mistake: the function of the key selector is nil
-	numbers.KeyBy(func(int) badKey { return badKey{} }).                // mistake: key of type weir_test.badKey: …
+	numbers.KeyBy(func(int) badKey { return badKey{} }).                // mistake: key selector: key type weir_test.badKey: …
 										Reduce(sumOf).To("s", &collect[int]{})
-	numbers.KeyByField(func(*int) *int64 { return &global }). // mistake: key of type int64: the function must return a pointer to a field of its argument: to a int64 inside the int itself
+	numbers.KeyByField(func(*int) *int64 { return &global }). // mistake: key selector: the function must return a pointer to a field of its argument, of type int64 and inside the int itself
 									Window(weir.Tumbling(500*time.Microsecond)).     // mistake: a window of size 500µs and offset 0s: both must be whole milliseconds, and the size at least one | the records of "numbers" have no event times: give the stream WithWatermarks before the window
 									Reduce(nil).                                     // mistake: the function of the reduce is nil
 									ID("twice").To("t", &collect[int]{}).ID("twice") // mistake: sink "t" has the id "twice", which window reduce "window reduce" (…) has, too; ids must be unique in a job
@@ -90,14 +93,15 @@ func badJob(env *weir.Env) {
 		WithWatermarksByField(weir.MonotonousTimestamps(), func(n *nested) *int64 { return &n.Inner.ID }). // mistake: event time: the function must return a pointer to a field of its argument, whatever is in it; given an empty weir_test.nested it panicked: …
 		To("u", &collect[nested]{})
 	numbers.Map(func(int) unsendable { return unsendable{} }).
-		To("v", &collect[unsendable]{}) // mistake: records of type weir_test.unsendable cannot be sent to another task: no encoding: weir_test.unsendable.Done (chan bool): …; weir_test.unsendable.hook (func()): …
+		Filter(func(unsendable) bool { return true }). // mistake: records of type weir_test.unsendable cannot be sent to another task: no encoding: weir_test.unsendable.Done (chan bool): …; weir_test.unsendable.hook (func()): …
+		To("v", &collect[unsendable]{})                // once for each type
 	numbers.WithWatermarks(weir.MonotonousTimestamps(), func(n int) int64 { return int64(n) }).
 		KeyBy(func(int) string { return "" }).
 		Window(weir.Tumbling(time.Hour).Offset(time.Nanosecond)). // mistake: a window of size 1h0m0s and offset 1ns: both must be whole milliseconds, and the size at least one
 		Aggregate(secretive{}).                                   // mistake: window aggregate: the accumulator cannot be sent to another task: …
 		To("w", &collect[int]{})
 	numbers.KeyBy(func(int) string { return "" }).
-		Aggregate[int, int](nil). // mistake: the function of the aggregate is nil
+		Aggregate[int, int](nil). // mistake: the aggregator is nil
 		To("x", &collect[int]{})
 	numbers.Map(func(n int) int { return n }) // mistake: nothing consumes map "map": end the stream with To(…)
 }
@@ -157,7 +161,7 @@ func TestEveryMistakeIsReported(t *testing.T) {
 		t.Fatalf("the error of Run: %v", err)
 	}
 	for _, mistake := range got {
-		if !strings.Contains(err.Error(), "\n  "+mistake) {
+		if !strings.Contains(err.Error(), "\n  "+strings.ReplaceAll(mistake, "\n", "\n    ")) {
 			t.Errorf("Run does not say: %s", mistake)
 		}
 	}

@@ -40,7 +40,7 @@ func From[T any](env *Env, name string, source Source[T]) Stream[T] {
 
 // Map turns each record into another.
 func (s Stream[T]) Map[U any](f func(T) U) Stream[U] {
-	at := s.caller("map", f == nil)
+	at := s.caller("function of the map", f == nil)
 	return then[T, U](s, &dataflow.Node{Kind: "map", Position: at}, task.Map[T, U]{F: func(values []T, out []U) error {
 		for i := range values {
 			out[i] = f(values[i])
@@ -51,7 +51,7 @@ func (s Stream[T]) Map[U any](f func(T) U) Stream[U] {
 
 // TryMap turns each record into another, or fails the job.
 func (s Stream[T]) TryMap[U any](f func(T) (U, error)) Stream[U] {
-	at := s.caller("map", f == nil)
+	at := s.caller("function of the map", f == nil)
 	return then[T, U](s, &dataflow.Node{Kind: "map", Position: at}, task.Map[T, U]{F: func(values []T, out []U) error {
 		for i := range values {
 			u, err := f(values[i])
@@ -68,7 +68,7 @@ func (s Stream[T]) TryMap[U any](f func(T) (U, error)) Stream[U] {
 // They get the event time of the record that they come from. emit must not be
 // called after f has returned.
 func (s Stream[T]) FlatMap[U any](f func(value T, emit func(U))) Stream[U] {
-	at := s.caller("flat map", f == nil)
+	at := s.caller("function of the flat map", f == nil)
 	return then[T, U](s, &dataflow.Node{Kind: "flat map", Position: at}, task.FlatMap[T, U]{F: func(v T, emit func(U)) error {
 		f(v, emit)
 		return nil
@@ -77,13 +77,13 @@ func (s Stream[T]) FlatMap[U any](f func(value T, emit func(U))) Stream[U] {
 
 // TryFlatMap is FlatMap with a function that may fail the job.
 func (s Stream[T]) TryFlatMap[U any](f func(value T, emit func(U)) error) Stream[U] {
-	at := s.caller("flat map", f == nil)
+	at := s.caller("function of the flat map", f == nil)
 	return then[T, U](s, &dataflow.Node{Kind: "flat map", Position: at}, task.FlatMap[T, U]{F: f})
 }
 
 // Filter keeps the records for which f returns true.
 func (s Stream[T]) Filter(f func(T) bool) Stream[T] {
-	at := s.caller("filter", f == nil)
+	at := s.caller("function of the filter", f == nil)
 	return then[T, T](s, &dataflow.Node{Kind: "filter", Position: at}, task.Filter[T]{F: f})
 }
 
@@ -185,11 +185,11 @@ func setParallelism(g *dataflow.Graph, n *dataflow.Node, p int) {
 	n.Parallelism = p
 }
 
-// caller returns where the user called, and notes a missing function.
-func (s Stream[T]) caller(kind string, missing bool) string {
+// caller returns where the user called, and notes that what was given is nil.
+func (s Stream[T]) caller(what string, missing bool) string {
 	at := dataflow.Caller()
 	if missing {
-		s.graph.Mistake(at, "the function of the %s is nil", kind)
+		s.graph.Mistake(at, "the %s is nil", what)
 	}
 	return at
 }
@@ -215,7 +215,7 @@ func (s Stream[T]) inherit(n *dataflow.Node) { n.SlotSharingGroup = s.node.SlotS
 func (s Stream[T]) edge(at string) *dataflow.Input {
 	records, err := task.NewRecords[T]()
 	if err != nil {
-		s.graph.Mistake(at, "records of type %s cannot be sent to another task: %v", typeName[T](), err)
+		s.graph.MistakeOnce(at, "records of type %s cannot be sent to another task: %v", typeName[T](), err)
 	}
 	return &dataflow.Input{From: s.node, Partitioning: s.partitioning, RecordType: typeName[T](), Code: task.TurnExchange[T]{Records: records}}
 }

@@ -27,7 +27,7 @@ func MonotonousTimestamps() WatermarkStrategy { return WatermarkStrategy{} }
 // WithWatermarks gives each record the event time that at returns, as a
 // time.Time or as an int64 in ms since the epoch, and the stream a watermark.
 func (s Stream[T]) WithWatermarks[M time.Time | int64](strategy WatermarkStrategy, at func(T) M) Stream[T] {
-	position := s.caller("event time", at == nil)
+	position := s.caller("function of the event time", at == nil)
 	var times func(values []T, times []int64)
 	switch at := any(at).(type) {
 	case func(T) int64:
@@ -53,7 +53,7 @@ func (s Stream[T]) WithWatermarks[M time.Time | int64](strategy WatermarkStrateg
 // its argument. It is faster than WithWatermarks, since field is called only
 // while the job is built.
 func (s Stream[T]) WithWatermarksByField(strategy WatermarkStrategy, field func(*T) *int64) Stream[T] {
-	position := s.caller("event time", field == nil)
+	position := s.caller("function of the event time", field == nil)
 	times, err := task.NewTimeField(field)
 	if err != nil && field != nil {
 		s.graph.Mistake(position, "event time: %v", err)

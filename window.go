@@ -81,7 +81,7 @@ func (k KeyedStream[K, T]) Window(w WindowAssigner) WindowedStream[K, T] {
 // once the watermark has passed its end. The result's event time is the last
 // millisecond of the window. Records that come later are dropped and counted.
 func (w WindowedStream[K, T]) Aggregate[A, O any](aggregate Aggregator[K, T, A, O]) Stream[O] {
-	at := w.keyed.stream.caller("aggregate", aggregate == nil)
+	at := w.keyed.stream.caller("aggregator", aggregate == nil)
 	return thenWindow(w, &dataflow.Node{Kind: "window aggregate", Position: at}, aggregation(aggregate))
 }
 
@@ -89,7 +89,7 @@ func (w WindowedStream[K, T]) Aggregate[A, O any](aggregate Aggregator[K, T, A, 
 // as [WindowedStream.Aggregate] does: f gets what it returned before, at first
 // the first record, and the next. f must be associative.
 func (w WindowedStream[K, T]) Reduce(f func(a, b T) T) Stream[T] {
-	at := w.keyed.stream.caller("reduce", f == nil)
+	at := w.keyed.stream.caller("function of the reduce", f == nil)
 	return thenWindow(w, &dataflow.Node{Kind: "window reduce", Position: at}, task.Reduction[K](f))
 }
 

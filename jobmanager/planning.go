@@ -97,7 +97,7 @@ func mistakesError(fileName string, mistakes []string) error {
 			text += fmt.Sprintf("\n  and %d more", len(mistakes)-shown)
 			break
 		}
-		text += "\n  " + m
+		text += "\n  " + strings.ReplaceAll(m, "\n", "\n    ")
 	}
 	return errors.New(text)
 }

@@ -57,7 +57,7 @@ func fieldOffset[T, F any](f func(*T) *F) (offset uintptr, err error) {
 		base, field := uintptr(unsafe.Pointer(&values[i])), uintptr(unsafe.Pointer(f(&values[i])))
 		var zero F
 		if field < base || field+unsafe.Sizeof(zero) > base+unsafe.Sizeof(values[i]) {
-			return 0, fmt.Errorf("the function must return a pointer to a field of its argument: to a %v inside the %v itself", reflect.TypeFor[F](), reflect.TypeFor[T]())
+			return 0, fmt.Errorf("the function must return a pointer to a field of its argument, of type %v and inside the %v itself", reflect.TypeFor[F](), reflect.TypeFor[T]())
 		}
 		offsets[i] = field - base
 	}

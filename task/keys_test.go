@@ -73,7 +73,7 @@ func TestKeyFieldMistakes(t *testing.T) {
 		want string
 	}{
 		{"no function", nil, "there is no function"},
-		{"nil", func(*outer) *uint32 { return nil }, "to a uint32 inside the task.outer itself"},
+		{"nil", func(*outer) *uint32 { return nil }, "of type uint32 and inside the task.outer itself"},
 		{"a variable", func(*outer) *uint32 { return &elsewhere }, "inside the task.outer itself"},
 		{"behind a pointer", func(o *outer) *uint32 { return &o.Pointer.B }, "given an empty task.outer it panicked: runtime error: invalid memory address"},
 		{"behind a pointer that it sets", func(o *outer) *uint32 { o.Pointer = &inner{}; return &o.Pointer.B }, "inside the task.outer itself"},

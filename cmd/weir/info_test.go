@@ -84,7 +84,7 @@ func TestInfoPrintsThePlan(t *testing.T) {
 func TestInfoOfPlansThatAreNone(t *testing.T) {
 	c := newCommand(t)
 	name := self(t)
-	c.expect(t, 1, "", exception(name+" has 2 mistakes:\n  main.go:7: the filter has no function\n  main.go:9: the stream\n  ends nowhere"), "info", name, "mistakes")
+	c.expect(t, 1, "", exception(name+" has 2 mistakes:\n  main.go:7: the filter has no function\n  main.go:9: the stream\n    ends nowhere"), "info", name, "mistakes")
 	c.expect(t, 1, "", "usage: clicks --topic TOPIC\n"+exception("main of "+name+" failed while it was planned: exit status 3; what it printed is above"), "info", name, "fail")
 	c.expect(t, 1, "", exception("main of "+name+" ended without a plan: does it call weir.Main?"), "info", name, "silent")
 	if code := c.run([]string{"info", name, "garbage"}); code != 1 || !strings.Contains(c.stderr.String(), "what "+name+" wrote is no plan: ") {

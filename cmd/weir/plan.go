@@ -159,7 +159,7 @@ func mistakesError(name string, mistakes []string) error {
 		fmt.Fprintf(&b, "%s has a mistake:", name)
 	}
 	for _, mistake := range mistakes {
-		b.WriteString("\n  " + strings.ReplaceAll(mistake, "\n", "\n  "))
+		b.WriteString("\n  " + strings.ReplaceAll(mistake, "\n", "\n    "))
 	}
 	return errors.New(b.String())
 }

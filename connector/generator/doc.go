@@ -49,7 +49,7 @@
 //
 // # Errors
 //
-// A missing function and a rate out of bounds are reported when the job starts.
+// A missing function and a rate out of bounds are reported when the job is built.
 //
 // # Testing
 //

@@ -63,13 +63,22 @@ func (g Generator[T]) Rate(perSecond float64) Generator[T] {
 	return g
 }
 
+// Validate implements [weir.Validator]: it returns what is wrong with the
+// function and the rate.
+func (g Generator[T]) Validate() error {
+	if g.err != nil {
+		return fmt.Errorf("a generator of %v: %w", reflect.TypeFor[T](), g.err)
+	}
+	return nil
+}
+
 // Bounded implements [weir.Source]: it reports whether there is a count.
 func (g Generator[T]) Bounded() bool { return g.count >= 0 }
 
 // Splits implements [weir.Source]: one for each subtask.
 func (g Generator[T]) Splits(_ context.Context, parallelism int) ([]weir.Split, error) {
-	if g.err != nil {
-		return nil, fmt.Errorf("a generator of %v: %w", reflect.TypeFor[T](), g.err)
+	if err := g.Validate(); err != nil {
+		return nil, err
 	}
 	splits := make([]weir.Split, parallelism)
 	for s := range splits {
@@ -80,8 +89,8 @@ func (g Generator[T]) Splits(_ context.Context, parallelism int) ([]weir.Split, 
 
 // Open implements [weir.Source].
 func (g Generator[T]) Open(_ context.Context, split weir.Split, at []byte) (weir.Reader[T], error) {
-	if g.err != nil {
-		return nil, fmt.Errorf("a generator of %v: %w", reflect.TypeFor[T](), g.err)
+	if err := g.Validate(); err != nil {
+		return nil, err
 	}
 	s, err := decodeStride(split.Data)
 	if err != nil {

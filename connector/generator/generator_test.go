@@ -155,6 +155,9 @@ func TestMistakes(t *testing.T) {
 	} {
 		_, err := c.source.Splits(t.Context(), 1)
 		_, again := c.source.Open(t.Context(), stride{0, 1}.split(), nil)
+		if valid := c.source.(weir.Validator).Validate(); valid == nil || err == nil || valid.Error() != err.Error() {
+			t.Errorf("%s: Validate: %v; Splits: %v", name, valid, err)
+		}
 		if err == nil || again == nil || err.Error() != again.Error() || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: Splits: %v; Open: %v; want %q", name, err, again, c.want)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -83,6 +84,15 @@ func (g *Graph) Nodes() []*Node { return g.nodes }
 // Mistake records that the program is wrong at position.
 func (g *Graph) Mistake(position, format string, args ...any) {
 	g.mistakes = append(g.mistakes, position+": "+fmt.Sprintf(format, args...))
+}
+
+// MistakeOnce is [Graph.Mistake] for what one cause makes wrong in many places:
+// it is recorded at the first of them.
+func (g *Graph) MistakeOnce(position, format string, args ...any) {
+	text := ": " + fmt.Sprintf(format, args...)
+	if !slices.ContainsFunc(g.mistakes, func(m string) bool { return strings.HasSuffix(m, text) }) {
+		g.mistakes = append(g.mistakes, position+text)
+	}
 }
 
 // Caller returns the file and line of the first caller outside the packages
