@@ -310,9 +310,12 @@ func TestRunIsCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	arrived := make(chan struct{}, 1)
 	group := goroutine.New(t.Context())
-	group.Go(func(context.Context) error {
-		<-arrived
-		cancel(errBad)
+	group.Go(func(stopped context.Context) error {
+		select {
+		case <-arrived:
+			cancel(errBad)
+		case <-stopped.Done():
+		}
 		return nil
 	})
 	err := weir.Run(ctx, "endless", func(env *weir.Env) {
