@@ -29,8 +29,10 @@ func TestGain(t *testing.T) {
 
 func TestGainForgetsWhatWasDecided(t *testing.T) {
 	g := newGain()
-	g.on(decideAfter)
-	g.observe(10) // much was reduced
+	for range 10 { // much was reduced
+		g.on(decideAfter)
+		g.observe(10)
+	}
 	g.on(decideAfter)
 	g.observe(decideAfter) // and now nothing is
 	if !g.off {

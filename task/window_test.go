@@ -241,6 +241,35 @@ func TestPanesReuseTables(t *testing.T) {
 	}
 }
 
+// TestLatePartialResults count all of their records.
+func TestLatePartialResults(t *testing.T) {
+	keys, a := sums(func(v int64) int { return int(v) })
+	ctx := testContext(t)
+	var out recorder[sumResult]
+	w := must[any](t)(TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: 10}.Build(ctx, Receiver[sumResult](&out))).(*tumblingReceiver[int, int64, sum, sumResult])
+	if err := w.Watermark(9); err != nil {
+		t.Fatal(err)
+	}
+	partials := []Partial[int, sum]{{1, 5, sum{Count: 5}}, {2, 3, sum{Count: 3}}, {1, 7, sum{Count: 7}}, {1, 2, sum{Count: 2}}}
+	if err := w.pushPartials(partials, []int64{0, 10, 0, 10}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Watermark(MaxTime); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, ctx, BatchSize)
+	if late := ctx.figures.LateDropped.Load(); late != 12 {
+		t.Errorf("%d records were late, want 12", late)
+	}
+	counts := map[int]int64{}
+	for _, r := range out.records {
+		counts[r.Value.Key] = r.Value.Count
+	}
+	if !maps.Equal(counts, map[int]int64{1: 2, 2: 3}) {
+		t.Errorf("counts %v", counts)
+	}
+}
+
 func TestWindowWithoutEventTimes(t *testing.T) {
 	keys, a := sums(func(v int64) int { return 0 })
 	w := must[any](t)(TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: 10}.Build(testContext(t), Receiver[sumResult](&recorder[sumResult]{}))).(Receiver[int64])
