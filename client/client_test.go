@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/weirstream/weir/client"
+	"github.com/weirstream/weir/internal/goroutine"
 	clientv1 "github.com/weirstream/weir/proto/gen/weir/client/v1"
 	planv1 "github.com/weirstream/weir/proto/gen/weir/plan/v1"
 	workerv1 "github.com/weirstream/weir/proto/gen/weir/worker/v1"
@@ -289,6 +290,34 @@ func TestErrorsAreWrittenForTheUser(t *testing.T) {
 		if test.kind != nil && !errors.Is(test.err, test.kind) {
 			t.Errorf("%v is no %v", test.err, test.kind)
 		}
+	}
+}
+
+// A server that wants TLS, or another certificate, says nothing and closes the
+// connection.
+func TestAServerThatClosesTheConnectionAtOnce(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := goroutine.New(t.Context())
+	group.Go(func(context.Context) error {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return nil // It is closed.
+			}
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		_ = group.Close()
+	})
+	_, err = dialAddress(t, listener.Addr().String()).List(t.Context())
+	if !errors.Is(err, client.ErrUnavailable) || !strings.HasSuffix(err.Error(),
+		"; perhaps only one side uses TLS (security.ssl.internal.enabled), or the JobManager does not accept this certificate: its log says which") {
+		t.Errorf("got %v", err)
 	}
 }
 

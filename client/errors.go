@@ -82,6 +82,9 @@ func (c *Client) failed(ctx context.Context, err error) error {
 // layers that gRPC wraps it in:
 //
 //	connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"
+//
+// A server that does not like the other's TLS closes the connection, and what
+// the client notices first of that is a matter of chance.
 func transportReason(message string) string {
 	_, inner, found := strings.Cut(message, `desc = "`)
 	if !found {
@@ -89,8 +92,15 @@ func transportReason(message string) string {
 	}
 	inner = strings.TrimSuffix(inner, `"`)
 	inner = strings.TrimPrefix(inner, "transport: ")
-	inner = strings.TrimPrefix(inner, "Error while dialing: ")
-	return inner
+	dialling, unconnected := strings.CutPrefix(inner, "Error while dialing: ")
+	switch {
+	case unconnected:
+		return dialling
+	case strings.Contains(inner, "x509: "): // It says everything.
+		return inner
+	}
+	return inner + "; perhaps only one side uses TLS (security.ssl.internal.enabled), or the JobManager does not accept " +
+		"this certificate: its log says which"
 }
 
 // ended reports whether err is how a stream says that all is well.

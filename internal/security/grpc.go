@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -27,12 +29,12 @@ const (
 // ServerOptions returns what makes a gRPC server ask every call for the
 // credential, and speak TLS unless encryption is nil (see [TLSFiles.Server]). A call
 // with no or a wrong credential ends with UNAUTHENTICATED and is logged with
-// its peer (S1).
+// its peer (S1); so is a connection whose TLS handshake failed.
 func ServerOptions(credential Credential, encryption *tls.Config, log *slog.Logger) []grpc.ServerOption {
 	g := &guard{want: sha256.Sum256([]byte(credential.value)), open: credential.value != "", log: log}
 	transport := insecure.NewCredentials()
 	if encryption != nil {
-		transport = credentials.NewTLS(encryption)
+		transport = handshakes{TransportCredentials: credentials.NewTLS(encryption), log: log}
 	}
 	return []grpc.ServerOption{
 		grpc.Creds(transport),
@@ -45,6 +47,29 @@ func ServerOptions(credential Credential, encryption *tls.Config, log *slog.Logg
 			return status.Errorf(codes.Unimplemented, "unknown method %s", method)
 		}),
 	}
+}
+
+// handshakes logs why a connection was refused. The other side is often told
+// nothing but that it is closed.
+type handshakes struct {
+	credentials.TransportCredentials
+
+	log *slog.Logger
+}
+
+// ServerHandshake implements [credentials.TransportCredentials].
+func (h handshakes) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := h.TransportCredentials.ServerHandshake(raw)
+	// Who connects and leaves without a word only looks whether the port is open.
+	if err != nil && !errors.Is(err, io.EOF) {
+		h.log.Warn("connection refused", "reason", err, "peer", raw.RemoteAddr())
+	}
+	return conn, info, err
+}
+
+// Clone implements [credentials.TransportCredentials].
+func (h handshakes) Clone() credentials.TransportCredentials {
+	return handshakes{TransportCredentials: h.TransportCredentials.Clone(), log: h.log}
 }
 
 // guard is the one check in front of all handlers of a server.

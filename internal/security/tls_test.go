@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -147,7 +148,7 @@ func TestAClientWithoutACertificateIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, _ := serve(t, credential(t, secret), serverConfig)
+	address, stop := serve(t, credential(t, secret), serverConfig)
 	clientConfig, err := files.Client()
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +161,36 @@ func TestAClientWithoutACertificateIsRefused(t *testing.T) {
 	_, err = healthv1.NewHealthClient(connect(t, address, options...)).Check(t.Context(), &healthv1.HealthCheckRequest{})
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("got %v", err)
+	}
+	// The operator reads why in the daemon's log.
+	for _, want := range []string{"level=WARN", "connection refused", "client didn't provide a certificate", "peer=127.0.0.1:"} {
+		if logged := stop(); !strings.Contains(logged, want) {
+			t.Errorf("%q is missing in %q", want, logged)
+		}
+	}
+}
+
+func TestAConnectionWithoutAWordIsNotLogged(t *testing.T) {
+	dir := t.TempDir()
+	ca := newAuthority(t, dir)
+	files := security.TLSFiles{Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file}
+	ca.issue(t, 2, "127.0.0.1", files.Certificate, files.Key)
+	serverConfig, err := files.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, stop := serve(t, credential(t, secret), serverConfig)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.ReadAll(conn) // until the server has closed it
+	_ = conn.Close()
+	if logged := stop(); logged != "" {
+		t.Errorf("logged %q", logged)
 	}
 }
 
