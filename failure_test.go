@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -295,6 +296,10 @@ func TestFailuresOfAWholeProgram(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\ndoes not say %q", err, want)
 		}
+	}
+	// Its stack begins with the function that panicked.
+	if top := regexp.MustCompile(`(?m)^goroutine \d+ \[running\]:\ngithub\.com/weirstream/weir_test\.`); err == nil || !top.MatchString(err.Error()) {
+		t.Errorf("%v\ndoes not begin with user code", err)
 	}
 	err = weir.Run(t.Context(), "doomed", failingJob(faults{at: "splits", how: func() error { return errBad }}), weir.Setting("parallelism.default", "2"), weir.WithoutWarnings())
 	for _, want := range []string{`job "doomed" failed`, `list the splits of "Source: numbers`, "it is bad"} {

@@ -47,7 +47,7 @@ start() {
 await() {
 	local line i
 	for ((i = 0; i < 600; i++)); do
-		if line=$(grep -m 1 -e "$2" "$work/$1.log"); then
+		if line=$(grep -s -m 1 -e "$2" "$work/$1.log"); then # the log may not be there yet
 			printf '%s\n' "$line"
 			return
 		fi

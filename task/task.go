@@ -1,12 +1,14 @@
 package task
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -107,7 +109,21 @@ type PanicError struct {
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 func newPanicError(value any) *PanicError {
-	return &PanicError{Value: value, Stack: debug.Stack()}
+	return &PanicError{Value: value, Stack: fromPanic(debug.Stack())}
+}
+
+// fromPanic leaves out of the stack of a deferred function what lies above the
+// call of panic, so that it begins where the user has to look.
+func fromPanic(stack []byte) []byte {
+	head, frames, ok := bytes.Cut(stack, []byte("\n"))
+	_, below, found := bytes.Cut(frames, []byte("\npanic("))
+	for range 2 { // the call itself, and its file
+		_, below, _ = bytes.Cut(below, []byte("\n"))
+	}
+	if !ok || !found || len(below) == 0 {
+		return stack
+	}
+	return slices.Concat(head, []byte("\n"), below)
 }
 
 func isPanic(err error) bool {

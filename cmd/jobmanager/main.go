@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/process"
@@ -37,6 +38,9 @@ func run(ctx context.Context, e process.Environment) error {
 		return err
 	}
 	listener, err := security.Listen(ctx, config.JobManagerBindHost.Key(), config.JobManagerListenAddress(e.Config), encryption != nil, credential)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: perhaps a JobManager runs here already; for a further one set another %s", err, config.JobManagerPort.Key())
+	}
 	if err != nil {
 		return err
 	}

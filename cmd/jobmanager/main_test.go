@@ -87,7 +87,7 @@ func TestWhatKeepsItFromStarting(t *testing.T) {
 		settings []string
 		want     string
 	}{
-		{[]string{"jobmanager.rpc.port=" + port}, "address already in use"},
+		{[]string{"jobmanager.rpc.port=" + port}, "address already in use: perhaps a JobManager runs here already; for a further one set another jobmanager.rpc.port"},
 		{[]string{"jobmanager.bind-host=0.0.0.0"}, "jobmanager.bind-host: listening on 0.0.0.0"},
 		{[]string{"security.credential.file=" + missing}, missing},
 		{[]string{

@@ -21,6 +21,11 @@ import (
 // stopGrace is how long a daemon has to stop before it is killed.
 const stopGrace = 10 * time.Second
 
+// sameRequest is how long after the start of a stop a further signal is taken
+// for the same request, which may arrive in several: timeout(1) signals its child
+// and then the child's group, and some supervisors do the like.
+const sameRequest = 300 * time.Millisecond
+
 // daemons are the processes of a local cluster.
 type daemons struct {
 	binaries, logDir string
@@ -140,36 +145,49 @@ func (d *daemon) failure() error {
 // take too long, and all of them at a further signal, are killed.
 func (d *daemons) stop(signals <-chan os.Signal) error {
 	var failed []error
-	if len(d.started) > 0 {
-		failed = append(stopAll(d.started[1:], signals), stopAll(d.started[:1], signals)...)
+	if begin := time.Now(); len(d.started) > 0 {
+		failed = append(stopAll(d.started[1:], begin, signals), stopAll(d.started[:1], begin, signals)...)
 	}
 	_ = d.group.Close() // Its goroutines return no error.
 	return errors.Join(failed...)
 }
 
-func stopAll(some []*daemon, signals <-chan os.Signal) (failed []error) {
+func stopAll(some []*daemon, begin time.Time, signals <-chan os.Signal) (failed []error) {
 	for _, each := range some {
 		_ = each.command.Process.Signal(syscall.SIGTERM) // It may be gone.
 	}
 	patience := time.NewTimer(stopGrace)
 	defer patience.Stop()
 	for _, each := range some {
-		select {
-		case <-each.gone:
+		if each.awaitGone(begin, patience, signals) {
 			continue
-		default:
 		}
-		select {
-		case <-each.gone:
-			continue
-		case <-signals:
-			patience.Reset(0)
-		case <-patience.C:
-			patience.Reset(0) // The others have had the same time.
-		}
+		patience.Reset(0) // The others have had the same time.
 		failed = append(failed, fmt.Errorf("%s did not stop and was killed", each.name))
 		_ = each.command.Process.Kill()
 		<-each.gone
 	}
 	return failed
+}
+
+// awaitGone reports whether the daemon has ended by itself, before patience or
+// the user's has ended.
+func (d *daemon) awaitGone(begin time.Time, patience *time.Timer, signals <-chan os.Signal) bool {
+	for {
+		select {
+		case <-d.gone:
+			return true
+		default:
+		}
+		select {
+		case <-d.gone:
+			return true
+		case <-patience.C:
+			return false
+		case <-signals:
+			if time.Since(begin) >= sameRequest {
+				return false
+			}
+		}
+	}
 }

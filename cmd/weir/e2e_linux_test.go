@@ -542,7 +542,10 @@ func (e endToEnd) local(kill bool) {
 	if kill {
 		_ = command.Process.Kill()
 	} else {
+		// Of two signals at once the second does not mean impatience: timeout(1)
+		// sends its own to the process and then to the process's group.
 		_ = command.Process.Signal(syscall.SIGINT)
+		_ = command.Process.Signal(syscall.SIGTERM)
 	}
 	err = command.Wait()
 	if !kill && err != nil {
