@@ -129,6 +129,7 @@ func startChild(s *spawner, spec childSpec) (*child, error) {
 		stderrRead.Close()
 		return nil, explainStart(spec.program, err)
 	}
+	sacrifice(c.pid())
 	c.read(stdoutRead, readSize, func(data []byte) { spec.output(false, data) })
 	c.read(stderrRead, readSize, func(data []byte) { spec.output(true, data) })
 	return c, nil

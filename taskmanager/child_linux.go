@@ -2,6 +2,7 @@ package taskmanager
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -15,6 +16,17 @@ import (
 // thread that started it ends, which includes every death of this process.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// workerOOMScore is what the kernel adds to a process's score, in thousandths of
+// the machine's memory, when it chooses whom to kill because memory ran out.
+const workerOOMScore = 500
+
+// sacrifice has the kernel kill a child before the daemons when memory runs out:
+// its job fails then, and no other does. A child would otherwise inherit what
+// protects the TaskManager. Where the score cannot be written, it stays.
+func sacrifice(pid int) {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(strconv.Itoa(workerOOMScore)), 0)
 }
 
 // awaitExit returns when the child has exited, and leaves it to be reaped.

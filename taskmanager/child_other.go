@@ -14,6 +14,9 @@ import (
 // here a worker ends when its session does.
 func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
+// sacrifice has no meaning here.
+func sacrifice(int) {}
+
 // awaitExit returns when the child has exited, and leaves it to be reaped.
 // Without an event queue it returns at once, and reaping waits.
 func awaitExit(pid int) {

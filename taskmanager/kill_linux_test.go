@@ -61,6 +61,29 @@ func TestKillReachesChildren(t *testing.T) {
 	g.expectExit()
 }
 
+// When memory runs out the kernel kills a worker, and not a daemon.
+func TestWorkersAreKilledFirstWhenMemoryRunsOut(t *testing.T) {
+	g, digest, _ := cluster(t)
+	g.startWorker(ids.NewJobID(), 1, digest, 1, "spin")
+	hello, _ := g.expectReady()
+	own, workers := oomScore(t, os.Getpid()), oomScore(t, int(hello.GetPid()))
+	if workers != 500 || own >= workers {
+		t.Errorf("the score of a worker is %d, that of its TaskManager %d: want 500 and less", workers, own)
+	}
+}
+
+func oomScore(t *testing.T, pid int) (score int) {
+	t.Helper()
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(string(content), &score); err != nil {
+		t.Fatal(err)
+	}
+	return score
+}
+
 // printedPid waits until a job has printed "pid" and a process id.
 func (g *gateway) printedPid() (pid int) {
 	g.t.Helper()
