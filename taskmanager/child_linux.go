@@ -24,8 +24,13 @@ const workerOOMScore = 500
 
 // sacrifice has the kernel kill a child before the daemons when memory runs out:
 // its job fails then, and no other does. A child would otherwise inherit what
-// protects the TaskManager. Where the score cannot be written, it stays.
+// protects the TaskManager. Where the score cannot be written, or is higher, it
+// stays.
 func sacrifice(pid int) {
+	content, err := os.ReadFile("/proc/self/oom_score_adj")
+	if own, bad := strconv.Atoi(strings.TrimSpace(string(content))); err != nil || bad != nil || own >= workerOOMScore {
+		return
+	}
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(strconv.Itoa(workerOOMScore)), 0)
 }
 

