@@ -12,7 +12,7 @@
 //			Filter(Flight.Departed).
 //			KeyBy(Flight.OriginAirport).
 //			Window(weir.Tumbling(time.Hour)).
-//			Aggregate(meanDelay{}).
+//			Aggregate(meanDelay{}).ID("mean delay").
 //			To("stdout", stdout.JSON[HourlyDelay]())
 //	}
 //
@@ -32,6 +32,26 @@
 //   - [Aggregator] combines the records of a key, [Window] is a span of time.
 //   - [Source] with [Reader], and [Sink] with [Writer], are what a connector
 //     implements.
+//
+// # Records
+//
+// A stream's records are values of any type that can be encoded, whether or not
+// they leave the process, since that depends on the parallelism: booleans,
+// numbers, strings, [time.Time], and slices, arrays, maps, pointers and structs
+// of these. Functions, channels and interfaces cannot be encoded. A struct that
+// holds strings, slices, maps or pointers has exported fields only, or methods
+// MarshalBinary and UnmarshalBinary; a struct of numbers alone may have
+// unexported ones. The same holds for the accumulator of an aggregator with a
+// method Merge.
+//
+// What a record refers to, such as a slice's elements, is shared by everything
+// that was given the record. So a function may keep it, and must not change it.
+//
+// # Testing
+//
+// [Run] runs a job within a test, with [Args] and [Setting] in place of the
+// command line, and returns why it failed. A sink that a test can read is
+// stdout.JSON with the option stdout.To, or any other [Sink].
 //
 // # Mistakes
 //

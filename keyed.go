@@ -52,7 +52,8 @@ func (k KeyedStream[K, T]) Aggregate[A, O any](aggregate Aggregator[K, T, A, O])
 
 // Reduce combines the records of each key: f gets what it returned before, at
 // first the key's first record, and the next record. Every record emits the
-// result so far.
+// result so far, so f must not change what its arguments refer to, such as the
+// entries of a map: results that were emitted have it, too.
 func (k KeyedStream[K, T]) Reduce(f func(a, b T) T) Stream[T] {
 	at := k.stream.caller("function of the reduce", f == nil)
 	return thenKeyed[K, T, T](k, &dataflow.Node{Kind: "reduce", Position: at},

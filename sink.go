@@ -35,6 +35,6 @@ type Subtask struct {
 	Index int
 	// Parallelism is the number of instances.
 	Parallelism int
-	// Name is the task's, as shown to users: "sink: stdout (1/4)".
+	// Name is the task's, as shown to users: "window aggregate -> Sink: stdout (1/4)".
 	Name string
 }

@@ -25,7 +25,9 @@ import (
 type Aggregator[K comparable, T, A, O any] interface {
 	// Add adds a value to the accumulator, in place.
 	Add(acc *A, value T)
-	// Result makes the output of a key in a window. It must not keep acc.
+	// Result makes the output of a key in a window. It must not keep acc, nor hand
+	// on a map or a slice in it whose elements Add will change: without a window
+	// the accumulator lives on.
 	Result(key K, window Window, acc *A) O
 }
 

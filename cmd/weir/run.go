@@ -31,7 +31,8 @@ func (a *app) runCommand() *cobra.Command {
 		Long: "Run sends a job's executable to the cluster and starts the job. A Go package is built\n" +
 			"first, for the platform of the cluster. What follows the job are its arguments.\n\n" +
 			"Without -d run stays and shows what the job prints. Ctrl-C then leaves the job running,\n" +
-			"unless -sae was given.",
+			"unless -sae was given. With -d, what the job prints is found in its log file on each\n" +
+			"TaskManager: see env.log.dir in docs/configuration.md.",
 		Args:                  needsJob,
 		DisableFlagsInUseLine: true,
 		RunE: func(command *cobra.Command, args []string) error {

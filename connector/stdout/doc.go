@@ -4,7 +4,8 @@
 // # Its room
 //
 // A job's main builds the sink; the engine opens a writer per subtask, inside a
-// worker. What a worker prints reaches whoever submitted the job. The package
+// worker. What a worker prints reaches whoever stays with the job in "weir run",
+// and is kept in the job's log file on the worker's TaskManager. The package
 // uses the public API alone.
 //
 // # Life cycle and concurrency
