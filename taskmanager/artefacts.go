@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -148,7 +149,13 @@ func (c *artefacts) provide(ctx context.Context, e *artefact, fetch fetcher) (*e
 		c.logger.Warn("an artefact in the cache has changed; it is fetched again", "error", err)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDigest) {
-		if err := c.fetch(ctx, e, fetch); err != nil {
+		err = c.fetch(ctx, e, fetch)
+		if errors.Is(err, syscall.ENOSPC) {
+			c.logger.Warn("the disk is full; the artefacts that no job uses are removed", "error", err)
+			c.drop(time.Now(), 0, 0)
+			err = c.fetch(ctx, e, fetch)
+		}
+		if err != nil {
 			return nil, err
 		}
 		program, err = c.open(e.digest)
@@ -206,7 +213,10 @@ func (c *artefacts) fetch(ctx context.Context, e *artefact, fetch fetcher) (err 
 
 // sweep drops what nobody has used for a while, and of the rest the least
 // recently used files that are over the limit.
-func (c *artefacts) sweep(now time.Time) {
+func (c *artefacts) sweep(now time.Time) { c.drop(now, c.idle, c.limit) }
+
+// drop is sweep with other limits.
+func (c *artefacts) drop(now time.Time, longest time.Duration, limit int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var unused []*artefact
@@ -223,7 +233,7 @@ func (c *artefacts) sweep(now time.Time) {
 		if e.sealed != nil && idle >= sealedIdle {
 			c.unseal(e)
 		}
-		if idle >= c.idle || sum > c.limit {
+		if idle >= longest || sum > limit {
 			c.unseal(e)
 			c.warn("remove an artefact", os.Remove(c.path(e.digest)))
 			delete(c.mu.entries, e.digest)

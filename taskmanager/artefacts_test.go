@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -196,6 +197,37 @@ func TestArtefactsAreSwept(t *testing.T) {
 	c.release(digests[0])
 	c.sweep(time.Now().Add(2 * time.Hour))
 	want("when nothing is used")
+}
+
+// What no job uses makes room for what a job needs.
+func TestArtefactsAreDroppedFromAFullDisk(t *testing.T) {
+	c := newTestCache(t, 1<<30)
+	fetched := 0
+	used, unused, needed := []byte("in use"), []byte("not used any more"), []byte("needed")
+	for _, content := range [][]byte{used, unused} {
+		if _, err := c.acquire(t.Context(), sha256.Sum256(content), sending(content, &fetched)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.release(sha256.Sum256(unused))
+	full := true
+	fetch := func(ctx context.Context, d digest, w io.Writer, limit int64) error {
+		if full = full && len(files(t, c)) > 2; full { // The new one is not complete.
+			return &os.PathError{Op: "write", Path: "artefact", Err: syscall.ENOSPC}
+		}
+		return sending(needed, &fetched)(ctx, d, w, limit)
+	}
+	if _, err := c.acquire(t.Context(), sha256.Sum256(needed), fetch); err != nil {
+		t.Fatal(err)
+	}
+	want := sorted([]string{digest(sha256.Sum256(used)).String(), digest(sha256.Sum256(needed)).String()})
+	if got := sorted(files(t, c)); !slices.Equal(got, want) {
+		t.Errorf("the cache has %q, want %q", got, want)
+	}
+	never := func(context.Context, digest, io.Writer, int64) error { return syscall.ENOSPC }
+	if _, err := c.acquire(t.Context(), digest{}, never); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
 }
 
 // What an earlier TaskManager has left is used, and its rubbish removed.

@@ -83,7 +83,11 @@ func (t *TaskManager) serve(ctx context.Context) error {
 			return fmt.Errorf("TaskManager %s: could not register with the JobManager at %s within taskmanager.registration.timeout (%v): %w",
 				t.config.ID, t.config.JobManager, t.config.Registration.Timeout, notRegistered.err)
 		}
-		t.logger.Info("could not register with the JobManager; trying again",
+		level := slog.LevelInfo
+		if notRegistered.how == refused {
+			level = slog.LevelWarn // Somebody has to do something about it.
+		}
+		t.logger.Log(ctx, level, "could not register with the JobManager; trying again",
 			"job_manager", t.config.JobManager, "reason", notRegistered.err, "in", pause)
 		select {
 		case <-time.After(pause):

@@ -117,6 +117,7 @@ func TestWorkerEnds(t *testing.T) {
 		},
 		{role: []string{"crash"}, hello: true, code: 2, stderr: "panic: in user code\n\ngoroutine"},
 		{role: []string{"exit", "3"}, hello: true, code: 3},
+		{role: []string{"exit", "0"}, hello: true},
 		{
 			role: []string{"kill -9 me"}, hello: true, code: -1, signal: "killed",
 			err: "the worker was killed, and not by its TaskManager",

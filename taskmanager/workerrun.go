@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/weirstream/weir/internal/goroutine"
 	tmv1 "github.com/weirstream/weir/proto/gen/weir/taskmanager/v1"
@@ -146,7 +148,7 @@ func (r *workerRun) explain(exit workerExit) string {
 		return fmt.Sprintf("main %s before it opened its session; it %s", how, printed(exit.stderrTail))
 	case exit.signal == unix.SIGKILL.String():
 		return "the worker was killed, and not by its TaskManager: by an operator, or by the kernel because memory ran out (see the kernel's log)"
-	case exit.code == 0 && broke != nil:
+	case exit.code == 0 && broke != nil && status.Code(broke) != codes.Canceled: // That a process that is gone is not there is no news.
 		return fmt.Sprintf("the worker's session broke: %v", broke)
 	}
 	return ""
