@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -29,7 +30,10 @@ func (o *jobOptions) load(a *app) (*config.Config, error) {
 	if o.parallelism == "" {
 		return o.settings.load(a)
 	}
-	if n, err := strconv.Atoi(o.parallelism); err != nil || n < 1 {
+	switch n, err := strconv.Atoi(o.parallelism); {
+	case errors.Is(err, strconv.ErrRange) && n > 0, n > config.MaxParallelism:
+		return nil, usagef("The parallelism must be at most %d: %s", config.MaxParallelism, o.parallelism)
+	case err != nil, n < 1:
 		return nil, usagef("The parallelism must be a positive number: %s", o.parallelism)
 	}
 	return o.settings.load(a, config.DefaultParallelism.Key()+"="+o.parallelism)
