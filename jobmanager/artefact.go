@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/weirstream/weir/internal/memory"
 )
@@ -80,6 +82,24 @@ func (s *artefactStore) hold(d digest) (size memory.Size, ok bool) {
 	return a.size, true
 }
 
+// check reads an artefact, and returns an error if it is not what its digest
+// says: somebody may have changed or removed the file.
+func (s *artefactStore) check(d digest) error {
+	f, _, err := s.open(d)
+	if err != nil {
+		return fmt.Errorf("stored executable: %w", err)
+	}
+	hash := sha256.New()
+	_, err = io.Copy(hash, f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("stored executable: %w", err)
+	}
+	if got := digest(hash.Sum(nil)); got != d {
+		return fmt.Errorf("the stored executable %s has changed: its SHA-256 is %s", d, got)
+	}
+	return nil
+}
+
 // release undoes one hold.
 func (s *artefactStore) release(d digest) error {
 	s.mu.Lock()
@@ -88,11 +108,12 @@ func (s *artefactStore) release(d digest) error {
 	a.holds--
 	s.mu.uses++
 	a.used = s.mu.uses
-	return s.evictLocked()
+	return s.evictLocked(s.cacheSize)
 }
 
-// evictLocked removes artefacts that nobody holds while they are too much.
-func (s *artefactStore) evictLocked() error {
+// evictLocked removes artefacts that nobody holds while they have more than
+// limit bytes.
+func (s *artefactStore) evictLocked(limit memory.Size) error {
 	type unused struct {
 		digest digest
 		*artefact
@@ -107,12 +128,12 @@ func (s *artefactStore) evictLocked() error {
 	}
 	slices.SortFunc(all, func(a, b unused) int { return cmp.Compare(a.used, b.used) })
 	for _, a := range all {
-		if total <= s.cacheSize {
+		if total <= limit {
 			return nil
 		}
 		total -= a.size
 		delete(s.mu.stored, a.digest)
-		if err := os.Remove(s.path(a.digest)); err != nil {
+		if err := os.Remove(s.path(a.digest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove an executable that no job uses: %w", err)
 		}
 	}
@@ -133,7 +154,7 @@ func (s *artefactStore) store(d digest, size memory.Size, next func() ([]byte, e
 	if err != nil {
 		return fmt.Errorf("store the executable: %w", err)
 	}
-	err = receive(f, d, size, next)
+	err = receive(&spaceWriter{w: f, makeRoom: s.evictUnused}, d, size, next)
 	err = errors.Join(err, f.Close())
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
@@ -152,6 +173,32 @@ func (s *artefactStore) store(d digest, size memory.Size, next func() ([]byte, e
 	}
 	a.holds++
 	return nil
+}
+
+// evictUnused removes all artefacts that nobody holds.
+func (s *artefactStore) evictUnused() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.evictLocked(0)
+}
+
+// spaceWriter makes room when the disk is full, so that what is only kept
+// because it may be of use does not keep out what is of use.
+type spaceWriter struct {
+	w        io.Writer
+	makeRoom func() error
+}
+
+func (s *spaceWriter) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	if !errors.Is(err, syscall.ENOSPC) {
+		return n, err
+	}
+	if err := s.makeRoom(); err != nil {
+		return n, err
+	}
+	more, err := s.w.Write(p[n:])
+	return n + more, err
 }
 
 // receive copies an artefact to w. It stops at the first byte too much.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/weirstream/weir/internal/goroutine"
@@ -207,5 +208,82 @@ func TestStoreBeginsEmpty(t *testing.T) {
 	}
 	if _, ok := s.hold(d); ok || files(t, s) != 0 {
 		t.Error("something is left of the last run")
+	}
+}
+
+// What was damaged or removed is found out, so that it is asked for again, and
+// does not keep the store from removing others.
+func TestDamagedArtefacts(t *testing.T) {
+	s := newStore(t, 0)
+	d := put(t, s, []byte("an executable"))
+	if err := s.check(d); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(s.path(d), []byte("an executablf"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.check(d); err == nil {
+		t.Error("an artefact that was overwritten is taken for good")
+	}
+	if put(t, s, []byte("an executable")); s.check(d) != nil {
+		t.Error("it was not replaced")
+	}
+	if err := os.Remove(s.path(d)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.check(d); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("check: %v", err)
+	}
+	for range 2 {
+		if err := s.release(d); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, ok := s.hold(d); ok {
+		t.Error("it is still there")
+	}
+}
+
+// fullDisk takes so many bytes more.
+type fullDisk struct {
+	bytes.Buffer
+	free int
+}
+
+func (f *fullDisk) Write(p []byte) (int, error) {
+	n := min(len(p), f.free)
+	f.free -= n
+	f.Buffer.Write(p[:n])
+	if n < len(p) {
+		return n, &fs.PathError{Op: "write", Path: "upload", Err: syscall.ENOSPC}
+	}
+	return n, nil
+}
+
+// Executables that no job uses make room for one that a job needs.
+func TestFullDisk(t *testing.T) {
+	s := newStore(t, memory.GiB)
+	unused, used := put(t, s, []byte("not used any more")), put(t, s, []byte("in use"))
+	if err := s.release(unused); err != nil {
+		t.Fatal(err)
+	}
+	disk := &fullDisk{free: 5}
+	w := &spaceWriter{w: disk, makeRoom: func() error {
+		disk.free = 10
+		return s.evictUnused()
+	}}
+	if n, err := w.Write([]byte("an executable")); n != 13 || err != nil || disk.String() != "an executable" {
+		t.Errorf("%d bytes written, %v: %q", n, err, disk)
+	}
+	if _, ok := s.hold(unused); ok {
+		t.Error("what nobody uses is still there")
+	}
+	if got := content(t, s, used); string(got) != "in use" {
+		t.Errorf("what is used has become %q", got)
+	}
+	disk.free = 0
+	w.makeRoom = func() error { return nil }
+	if n, err := w.Write([]byte("more")); n != 0 || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("%d bytes written, %v", n, err)
 	}
 }

@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"debug/elf"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,6 +88,35 @@ func TestKnownArtefactsAreNotSentAgain(t *testing.T) {
 			t.Errorf("answer %+v", got)
 		}
 		refused(t, c.submit(submission{size: 9}), codes.InvalidArgument, "9 bytes", "has 73")
+	})
+}
+
+// TestDamagedArtefactIsSentAgain has the client repair what has happened to the
+// stored file, also for a job that holds it.
+func TestDamagedArtefactIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var directory string
+		c := newCluster(t, nil, func(jc *jobmanager.Config) { directory = jc.WorkingDirectory })
+		tm := c.taskManager("tm-1", 4)
+		c.run(tm, submission{})
+		startWorker(tm)
+		digest := sha256.Sum256(linuxExecutable)
+		path := filepath.Join(directory, "artefacts", hex.EncodeToString(digest[:]))
+		if err := os.WriteFile(path, []byte("something else"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		answer := c.start(t.Context(), submission{})
+		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
+		tm.plan(&tmv1.PlanDone{Plan: flightsPlan()})
+		if got := <-answer; got.err != nil || !got.wanted {
+			t.Errorf("answer %+v", got)
+		}
+		if got, _, err := c.fetch(digest[:]); err != nil || !bytes.Equal(got, linuxExecutable) {
+			t.Errorf("fetched %q, %v", got, err)
+		}
+		if n := c.jm.ArtefactHolds(digest); n != 2 {
+			t.Errorf("%d jobs hold the executable, want 2", n)
+		}
 	})
 }
 

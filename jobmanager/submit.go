@@ -136,14 +136,21 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// takeArtefact asks for the executable unless it is stored, and holds it.
+// takeArtefact asks for the executable unless it is stored, and holds it. One
+// that has changed in the store is asked for again, and takes the place of what
+// is there.
 func (s *service) takeArtefact(stream submitStream, d digest, size memory.Size) error {
 	if have, ok := s.artefacts.hold(d); ok {
-		if have != size {
+		err := s.artefacts.check(d)
+		switch {
+		case have != size:
 			s.release(d)
 			return status.Errorf(codes.InvalidArgument, "the executable was announced with %d bytes, but the one with this SHA-256 has %d", size, have)
+		case err == nil:
+			return stream.Send(wanted(false))
 		}
-		return stream.Send(wanted(false))
+		s.log.Warn("an executable in the store is damaged; the client is asked for it again", "error", err)
+		s.release(d)
 	}
 	if err := stream.Send(wanted(true)); err != nil {
 		return err
