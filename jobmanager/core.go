@@ -24,6 +24,8 @@ import (
 type core struct {
 	log   *slog.Logger
 	epoch uint64
+	// encrypt says that data connections use TLS also within a machine.
+	encrypt bool
 	// release gives up a hold on an artefact.
 	release func(digest)
 	// wake tells the timer that the deadline has changed.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -270,6 +271,32 @@ func TestDataConnectionsAreEncryptedBeyondLoopback(t *testing.T) {
 			t.Error("two jobs have the same certificate or secret")
 		}
 	})
+}
+
+// TestDataConnectionsAreEncryptedWhereTLSIsEnabled does so also within one
+// machine: the key says that all connections use TLS.
+func TestDataConnectionsAreEncryptedWhereTLSIsEnabled(t *testing.T) {
+	for _, enabled := range []bool{true, false} {
+		settings := map[string]string{
+			"security.ssl.internal.enabled": strconv.FormatBool(enabled),
+			// The listener's files, which are not read here.
+			"security.ssl.certificate-file": "certificate.pem", "security.ssl.key-file": "key.pem", "security.ssl.ca-file": "ca.pem",
+		}
+		inCluster(t, settings, func(c *cluster) {
+			tm1, tm2 := c.taskManager("tm-1", 1), c.taskManager("tm-2", 1)
+			answer := c.start(c.t.Context(), submission{})
+			tm1.plan(&tmv1.PlanDone{Plan: flightsPlan()})
+			tm2.plan(&tmv1.PlanDone{Plan: flightsPlan()})
+			if got := <-answer; got.err != nil {
+				c.t.Fatal(got.err)
+			}
+			for _, tm := range []*taskManager{tm1, tm2} {
+				if got := len(startWorker(tm).GetDataCertificate()) > 0; got != enabled {
+					c.t.Errorf("TLS is enabled: %t, and the worker of %s has a certificate: %t", enabled, tm.id, got)
+				}
+			}
+		})
+	}
 }
 
 func TestWorkerThatIsAloneHasNoListener(t *testing.T) {

@@ -30,8 +30,8 @@ import (
 // Config is what a JobManager is made of.
 type Config struct {
 	// Settings is the daemon's configuration, of which it reads heartbeat.*,
-	// slot.request.timeout, jobstore.*, taskmanager.load-balance.mode and what
-	// jobs inherit. Nil means that everything has its default.
+	// slot.request.timeout, jobstore.*, taskmanager.load-balance.mode,
+	// security.ssl.internal.enabled and what jobs inherit. Nil means that everything has its default.
 	Settings *config.Config
 	// WorkingDirectory is where the JobManager keeps executables, the cluster's
 	// id and the last leader's epoch. It is created if need be, and locked. It is
@@ -107,6 +107,7 @@ func New(c Config) (*JobManager, error) {
 		c.PlanTimeout = time.Minute
 	}
 	m.core = newCore(schedulerConfig(settings), who.epoch, m.log, func(d digest) { m.service.release(d) })
+	m.core.encrypt = config.TLSEnabled.Get(settings)
 	m.service = &service{
 		core: m.core, artefacts: artefacts, config: settings, version: c.Version, log: m.log, group: m.group,
 		planTimeouts: planTimeouts{register: config.SlotRequestTimeout.Get(settings), main: c.PlanTimeout, answer: 10 * time.Minute},

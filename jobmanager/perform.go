@@ -56,7 +56,7 @@ func (c *core) perform(action scheduler.Action) {
 
 func (c *core) startWorker(a scheduler.StartWorker) {
 	j := c.mu.jobs[a.Job]
-	if a.Workers > 1 && j.certificate == nil && beyondLoopback(a.Hosts) {
+	if a.Workers > 1 && j.certificate == nil && (c.encrypt || beyondLoopback(a.Hosts)) {
 		certificate, key, err := newCertificate(a.Job)
 		if err != nil {
 			c.log.Error("cannot encrypt data connections", "job", a.Job, "error", err)
