@@ -224,7 +224,7 @@ func exitMessage(e WorkerExited) string {
 			how = "the worker ended without an exit code"
 		}
 	case e.ExitCode == 0:
-		how = "the worker exited with code 0 before its tasks had finished (does the job's main call os.Exit?)"
+		how = "the worker exited with code 0 before its tasks had finished (does the job call os.Exit?)"
 	default:
 		how = fmt.Sprintf("the worker exited with code %d", e.ExitCode)
 	}
