@@ -84,8 +84,16 @@ func planMain(name string, build func(env *Env)) error {
 	return out.Close()
 }
 
+// nameProcess has ps, top and the kernel's log call a worker as its executable
+// is called. Linux calls it by the number of the descriptor that it was started
+// from. Elsewhere there is no such file, and no such need.
+func nameProcess() {
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
+}
+
 // workerMain serves subtasks until the TaskManager ends the session.
 func workerMain(name string, build func(env *Env)) error {
+	nameProcess()
 	input, err := readInput()
 	if err != nil {
 		return err

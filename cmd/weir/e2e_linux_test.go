@@ -494,6 +494,9 @@ func (e endToEnd) killedTaskManager() {
 	if len(workers) != 1 {
 		e.Fatalf("the TaskManager has the workers %v, want one", workers)
 	}
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", workers[0].pid)); err != nil || string(name) != "job\n" {
+		e.Errorf("ps calls the worker %q, %v, want its executable's name", name, err)
+	}
 	if err := e.taskManagers[1].Process.Kill(); err != nil {
 		e.Fatal(err)
 	}
