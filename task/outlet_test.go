@@ -80,6 +80,9 @@ func TestWatermarksWithoutRecords(t *testing.T) {
 		if got := w.receive(t, 1, nil, 0); got.watermarks != nil {
 			t.Errorf("timeout %v: the watermark came again: %v", timeout, got.watermarks)
 		}
+		if got := w.receive(t, 0, nil, 0); got.watermarks != nil {
+			t.Errorf("timeout %v: the watermark came with a buffer, and again: %v", timeout, got.watermarks)
+		}
 		watermark(7)
 		w.outlet.end()
 		if got := w.receive(t, 0, nil, 0); !slices.Equal(got.watermarks, []int64{7}) || !slices.Equal(got.events, []shuffle.EventKind{shuffle.EventEndOfInput}) {

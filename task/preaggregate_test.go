@@ -165,6 +165,15 @@ func TestPreAggregationSends(t *testing.T) {
 	if n := p.wire.ctx.figures.RecordsOut.Load(); n != 0 {
 		t.Errorf("%d records left before the watermark", n)
 	}
+	counted := int64(0)
+	for _, pane := range p.sender.panes.open {
+		for i, ok := pane.table.Next(0); ok; i, ok = pane.table.Next(i + 1) {
+			counted += pane.table.At(i).count
+		}
+	}
+	if counted != 100*BatchSize {
+		t.Errorf("partial results count %d records, want %d", counted, 100*BatchSize)
+	}
 	if err := p.sender.Watermark(9); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +230,7 @@ func TestPreAggregationKeepsOrder(t *testing.T) {
 	}
 	push(entry{-1, 1}, 15) // of the second pane, and held
 	for i := range int64(decideAfter) {
-		push(entry{i / 2, 0}, 5) // two records to a key are too few
+		push(entry{i % 6000, 0}, 5) // fewer than three records to a key
 		if i%BatchSize == 0 {
 			p.deliver(t)
 		}
