@@ -88,6 +88,11 @@ func (c *Client) failed(ctx context.Context, err error) error {
 func transportReason(message string) string {
 	_, inner, found := strings.Cut(message, `desc = "`)
 	if !found {
+		// A connection that was closed as soon as it was made may show only when
+		// it is written to.
+		if strings.HasPrefix(message, "write ") {
+			return message + oneSidedTLS
+		}
 		return message
 	}
 	inner = strings.TrimSuffix(inner, `"`)
@@ -99,9 +104,11 @@ func transportReason(message string) string {
 	case strings.Contains(inner, "x509: "): // It says everything.
 		return inner
 	}
-	return inner + "; perhaps only one side uses TLS (security.ssl.internal.enabled), or the JobManager does not accept " +
-		"this certificate: its log says which"
+	return inner + oneSidedTLS
 }
+
+const oneSidedTLS = "; perhaps only one side uses TLS (security.ssl.internal.enabled), or the JobManager does not accept " +
+	"this certificate: its log says which"
 
 // ended reports whether err is how a stream says that all is well.
 func ended(err error) bool { return errors.Is(err, io.EOF) }

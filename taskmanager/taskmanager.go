@@ -121,12 +121,15 @@ func (t *TaskManager) connect(ctx context.Context, timeout time.Duration) error 
 
 	group := goroutine.New(ctx)
 	defer group.Close() // Its error has been returned by then.
-	timer := time.AfterFunc(timeout, func() { cancel(fmt.Errorf("%w within %v", errUnanswered, timeout)) })
+	late := fmt.Errorf("%w within %v", errUnanswered, timeout)
+	timer := time.AfterFunc(timeout, func() { cancel(late) })
 	defer timer.Stop()
 	gateway := tmv1.NewTaskManagerGatewayClient(conn)
 	stream, answer, err := t.register(group.Context(), gateway)
 	if inTime := timer.Stop(); err != nil || !inTime {
 		if !inTime {
+			// The timer may have fired and not yet come to cancel.
+			cancel(late)
 			err = context.Cause(ctx)
 		}
 		return &registrationError{outcomeOf(status.Code(err), !inTime), errors.New(statusText(err))}
