@@ -184,20 +184,16 @@ func (r *tumblingReceiver[K, T, A, O]) resume(limit int) (n int, done bool, err 
 // emit emits up to limit results of a pane, and reports whether these were the
 // last.
 func (r *tumblingReceiver[K, T, A, O]) emit(p *pane[K, A], limit int) (n int, all bool) {
-	slots := p.table.Slots()
-	for i := int(r.cursor); i < len(slots); i++ {
-		s := &slots[i]
-		if !s.Occupied() {
-			continue
-		}
+	t := p.table
+	for i, ok := t.Next(r.cursor); ok; i, ok = t.Next(i + 1) {
 		if n == limit {
-			r.cursor = uint32(i)
+			r.cursor = i
 			return n, false
 		}
-		r.out.add(r.agg.Result(s.Key, p.start, p.end, &s.Acc), p.end-1)
+		r.out.add(r.agg.Result(*t.KeyAt(i), p.start, p.end, t.At(i)), p.end-1)
 		n++
 	}
-	r.cursor = uint32(len(slots))
+	r.cursor = uint32(len(t.Slots()))
 	return n, true
 }
 

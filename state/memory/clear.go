@@ -24,18 +24,18 @@ const (
 func (t *Table[K, A]) Clear() {
 	t.peak = t.n
 	switch {
-	case t.n == 0: // every slot is free
+	case t.n == 0 && t.deleted == 0: // every slot is free
 	case t.snapshotting():
 		t.detach(false)
-		t.slots = make([]Slot[K, A], len(t.slots))
+		t.array = newArray[K, A](len(t.slots))
 	default:
 		for rest := t.slots; len(rest) > 0; {
 			n := min(clearSlots, len(rest))
 			clear(rest[:n])
 			rest = rest[n:]
 		}
+		clear(t.groups)
 	}
-	t.n = 0
 	t.cleared()
 }
 
@@ -53,13 +53,15 @@ func (t *Table[K, A]) ClearRange(from, to uint32) {
 			t.Touch(i)
 		}
 	}
-	part := t.slots[from:to]
-	for i := range part {
-		if part[i].tag != 0 {
-			t.n--
-		}
+	clear(t.slots[from:to])
+	for from < to {
+		g, slot := &t.groups[from/groupSlots], from%groupSlots
+		n := min(groupSlots-slot, to-from)
+		mask := ^group(0) >> (64 - 8*n) << (8 * slot)
+		t.n -= (*g & mask).occupied().len()
+		*g &^= mask
+		from += n
 	}
-	clear(part)
 	if int(to) == len(t.slots) {
 		t.cleared()
 	}
@@ -67,51 +69,39 @@ func (t *Table[K, A]) ClearRange(from, to uint32) {
 
 // cleared ends a clear: the keys' bytes are let go, never used again (M4).
 func (t *Table[K, A]) cleared() {
-	if invariants.Enabled {
-		t.checkChains()
-	}
+	t.n, t.deleted = 0, 0
+	t.checkChains()
 	t.arena.Reset()
 	t.dead = 0
 	t.added = t.added[:0]
 	if t.peak < len(t.slots)/sparse && len(t.slots) > keepSlots {
 		t.detach(false)
-		t.slots = make([]Slot[K, A], len(t.slots)/2)
+		t.array = newArray[K, A](len(t.slots) / 2)
 	}
 }
 
-// Delete removes the key in slot i, which must be occupied. Keys behind it move
-// up, so that no other index stays valid.
+// Delete removes the key in slot i, which must be occupied.
 func (t *Table[K, A]) Delete(i uint32) {
-	slots, mask := t.slots, uint32(len(t.slots)-1)
-	invariantOccupied(slots[i].tag, i)
+	g, slot := &t.groups[i/groupSlots], i%groupSlots
+	if invariants.Enabled {
+		invariants.Check(*g>>(8*slot)&0x80 != 0, "slot %d holds no key to delete", i)
+	}
 	if t.keeps {
-		t.dead += t.kind.StringBytes(&slots[i].Key)
+		t.dead += t.kind.StringBytes(&t.slots[i].Key)
 	}
 	if t.snapshotting() {
 		t.Touch(i)
 	}
-	hole := i
-	for j := (hole + 1) & mask; slots[j].tag != 0; j = (j + 1) & mask {
-		// The key in j may move to the hole unless its home lies between them.
-		home := uint32(slots[j].tag) & mask
-		if (j-home)&mask < (j-hole)&mask {
-			continue
-		}
-		if t.snapshotting() {
-			t.Touch(j)
-		}
-		slots[hole] = slots[j]
-		hole = j
+	// Searches have gone on past this group only if it was full.
+	if g.free() != 0 {
+		g.set(slot, markFree)
+	} else {
+		g.set(slot, markDeleted)
+		t.deleted++
 	}
-	slots[hole] = Slot[K, A]{}
+	t.slots[i] = Slot[K, A]{}
 	t.n--
 	t.added = t.added[:0]
-}
-
-func invariantOccupied(tag uint64, i uint32) {
-	if invariants.Enabled {
-		invariants.Check(tag != 0, "slot %d holds no key to delete", i)
-	}
 }
 
 // compact clones the keys into a new arena, when most of the old one's bytes
@@ -119,9 +109,27 @@ func invariantOccupied(tag uint64, i uint32) {
 func (t *Table[K, A]) compact() {
 	t.arena.Reset()
 	t.dead = 0
-	for i := range t.slots {
-		if s := &t.slots[i]; s.tag != 0 {
-			s.Key = t.kind.Clone(s.Key, &t.arena)
+	for i, ok := t.Next(0); ok; i, ok = t.Next(i + 1) {
+		k := t.KeyAt(i)
+		*k = t.kind.Clone(*k, &t.arena)
+	}
+}
+
+// checkChains panics unless M2 holds and the counts are right.
+func (t *Table[K, A]) checkChains() {
+	if !invariants.Enabled || len(t.slots) == 0 {
+		return
+	}
+	n, deleted, mask := 0, 0, uint64(len(t.groups)-1)
+	for _, g := range t.groups {
+		deleted += (g.vacant() &^ g.free()).len()
+	}
+	for i, ok := t.Next(0); ok; i, ok = t.Next(i + 1) {
+		n++
+		home := t.hash(*t.KeyAt(i)) & mask
+		for g := home; g != uint64(i/groupSlots); g = (g + 1) & mask {
+			invariants.Check(t.groups[g].free() == 0, "group %d has a free slot before slot %d of a key with home %d", g, i, home)
 		}
 	}
+	invariants.Check(n == t.n && deleted == t.deleted, "%d slots are occupied and %d deleted, %d and %d are counted", n, deleted, t.n, t.deleted)
 }

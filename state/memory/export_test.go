@@ -7,7 +7,7 @@ func (t *Table[K, A]) ArenaBytes() int { return t.arena.Used() }
 func (s *Snapshot[K, A]) Copies() int {
 	n := 0
 	for _, c := range s.copies {
-		if c != nil {
+		if c.slots != nil {
 			n++
 		}
 	}
@@ -16,3 +16,6 @@ func (s *Snapshot[K, A]) Copies() int {
 
 // Snapshotting reports whether the table copies pages.
 func (t *Table[K, A]) Snapshotting() bool { return t.snapshotting() }
+
+// HashWith sets another hash for the keys than that of their kind.
+func (t *Table[K, A]) HashWith(hash func(K) uint64) { t.hash = hash }

@@ -34,10 +34,10 @@ type Snapshot[K comparable, A any] struct {
 	buf   []Slot[K, A] // of the reader
 
 	mu     *sync.Mutex    // the table's, and guards what follows
-	array  []Slot[K, A]   // the table's array when the snapshot was taken
-	copies [][]Slot[K, A] // per page: how it was, if the table has changed it
-	next   int            // the first page that was not read
-	whole  bool           // every page was read
+	array  array[K, A]   // the table's when the snapshot was taken
+	copies []array[K, A] // per page: how it was, if the table has changed it
+	next   int           // the first page that was not read
+	whole  bool          // every page was read
 }
 
 // CloneWith sets how an accumulator is copied for a snapshot. It is needed when
@@ -59,7 +59,7 @@ func (t *Table[K, A]) Snapshot() *Snapshot[K, A] {
 	t.epoch++
 	s := &Snapshot[K, A]{
 		epoch: t.epoch, clone: t.clone, len: t.n, mu: &t.mu,
-		array: t.slots, copies: make([][]Slot[K, A], pages), whole: pages == 0,
+		array: t.array, copies: make([]array[K, A], pages), whole: pages == 0,
 	}
 	if pages > 0 {
 		t.running = append(t.running, s)
@@ -100,12 +100,12 @@ func (t *Table[K, A]) prune() {
 func (t *Table[K, A]) preserve(page int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var was []Slot[K, A]
+	var was array[K, A]
 	for _, s := range t.running {
 		if t.epochs[page] >= s.epoch || page < s.next {
 			continue
 		}
-		if was == nil {
+		if was.slots == nil {
 			was = t.copyPage(page)
 		}
 		s.copies[page] = was
@@ -113,15 +113,15 @@ func (t *Table[K, A]) preserve(page int) {
 	t.epochs[page] = t.epoch
 }
 
-// copyPage returns the page as it is. Free slots are copied with it, which is
+// copyPage returns the page as it is. Vacant slots are copied with it, which is
 // faster than to leave them out, and the memory need not be zeroed before.
-func (t *Table[K, A]) copyPage(page int) []Slot[K, A] {
-	was := append([]Slot[K, A](nil), pageOf(t.slots, page)...)
+func (t *Table[K, A]) copyPage(page int) array[K, A] {
+	was := t.page(page)
+	was.slots = append([]Slot[K, A](nil), was.slots...)
+	was.groups = append([]group(nil), was.groups...)
 	if t.clone != nil {
-		for i := range was {
-			if s := &was[i]; s.tag != 0 {
-				s.Acc = t.clone(&s.Acc)
-			}
+		for i, ok := nextOccupied(was.groups, 0); ok; i, ok = nextOccupied(was.groups, i+1) {
+			was.slots[i].Acc = t.clone(&was.slots[i].Acc)
 		}
 	}
 	return was
@@ -173,40 +173,37 @@ func (s *Snapshot[K, A]) Next() ([]Slot[K, A], bool) {
 // nextPage returns the occupied slots of the next page, and false at the end.
 func (s *Snapshot[K, A]) nextPage() ([]Slot[K, A], bool) {
 	was, more := s.take()
-	for i := range was {
-		if was[i].tag != 0 {
-			s.buf = append(s.buf, was[i])
-		}
+	for i, ok := nextOccupied(was.groups, 0); ok; i, ok = nextOccupied(was.groups, i+1) {
+		s.buf = append(s.buf, was.slots[i])
 	}
 	return s.buf, more
 }
 
 // take returns the copy of the next page, if there is one. A page that was not
 // copied is unchanged, and stays so while mu is held: take puts it into buf.
-func (s *Snapshot[K, A]) take() (was []Slot[K, A], more bool) {
+func (s *Snapshot[K, A]) take() (was array[K, A], more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.buf = s.buf[:0]
 	if s.next == len(s.copies) {
-		return nil, false
+		return was, false
 	}
 	page := s.next
 	s.next++
 	s.whole = s.next == len(s.copies)
-	if was = s.copies[page]; was != nil {
-		s.copies[page] = nil
+	if was = s.copies[page]; was.slots != nil {
+		s.copies[page] = array[K, A]{}
 		return was, true
 	}
-	for _, slot := range pageOf(s.array, page) {
-		if slot.tag == 0 {
-			continue
-		}
+	now := s.array.page(page)
+	for i, ok := nextOccupied(now.groups, 0); ok; i, ok = nextOccupied(now.groups, i+1) {
+		slot := now.slots[i]
 		if s.clone != nil {
 			slot.Acc = s.clone(&slot.Acc)
 		}
 		s.buf = append(s.buf, slot)
 	}
-	return nil, true
+	return was, true
 }
 
 // Close ends the snapshot; the table stops copying pages for it. It may be called
@@ -216,10 +213,12 @@ func (s *Snapshot[K, A]) Close() {
 	defer s.mu.Unlock()
 	s.next = len(s.copies)
 	clear(s.copies)
-	s.array = nil
+	s.array = array[K, A]{}
 	s.done.Store(true)
 }
 
-func pageOf[K comparable, A any](slots []Slot[K, A], page int) []Slot[K, A] {
-	return slots[page*pageSlots : (page+1)*pageSlots]
+// page returns a part of an array, that is not a copy.
+func (a array[K, A]) page(n int) array[K, A] {
+	const groups = pageSlots / groupSlots
+	return array[K, A]{a.slots[n*pageSlots : (n+1)*pageSlots], a.groups[n*groups : (n+1)*groups]}
 }

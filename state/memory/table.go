@@ -3,15 +3,10 @@ package memory
 import (
 	"fmt"
 
-	"github.com/weirstream/weir/internal/invariants"
 	"github.com/weirstream/weir/internal/key"
 )
 
 const (
-	// tagBit makes a tag of a hash. It is above the bits that index a table, and
-	// below the 16 that are the key's group.
-	tagBit = 1 << 40
-
 	pageBits  = 8
 	pageSlots = 1 << pageBits
 
@@ -21,27 +16,22 @@ const (
 
 // Slot is one entry of a table's array. A caller may write Acc, never Key.
 type Slot[K comparable, A any] struct {
-	tag uint64 // the hash with tagBit set; 0 is a free slot
 	Key K
 	Acc A
 }
 
-// Occupied reports whether the slot holds a key.
-func (s *Slot[K, A]) Occupied() bool { return s.tag != 0 }
-
-// Group returns the key group of an occupied slot's key.
-func (s *Slot[K, A]) Group() uint16 { return key.Group(s.tag) }
-
 // Table is a hash table from keys to accumulators. Create one with [NewTable];
 // it has one owner and is not safe for concurrent use.
 type Table[K comparable, A any] struct {
-	slots  []Slot[K, A]
-	n      int      // occupied slots
-	misses []uint32 // of one Find: the records whose key is not in its home slot
-	added  []uint32 // of the last Find: the slots of new keys
+	array[K, A]
+	n       int      // occupied slots
+	deleted int      // slots marked deleted
+	misses  []uint32 // of one Find: the records whose key is not in its home group
+	added   []uint32 // of the last Find: the slots of new keys
 
 	kind  *key.Kind[K]
-	keeps bool // keys refer to memory and are cloned into the arena
+	hash  func(K) uint64 // the kind's; tests let hashes collide
+	keeps bool           // keys refer to memory and are cloned into the arena
 	arena key.Arena
 	dead  int // bytes of deleted keys that the arena still counts
 	peak  int // keys there were when ClearRange began
@@ -49,10 +39,24 @@ type Table[K comparable, A any] struct {
 	snapshots[K, A]
 }
 
+// array is where a table's keys are: slots, and of every eight of them a group
+// of control bytes.
+type array[K comparable, A any] struct {
+	slots  []Slot[K, A]
+	groups []group
+}
+
+func newArray[K comparable, A any](slots int) array[K, A] {
+	return array[K, A]{make([]Slot[K, A], slots), make([]group, slots/groupSlots)}
+}
+
+// room is how many slots of size may be occupied or marked deleted.
+func room(size int) int { return size / 8 * 7 }
+
 // NewTable returns an empty table for keys of the given kind. It allocates its
 // array when the first key comes.
 func NewTable[K comparable, A any](kind *key.Kind[K]) *Table[K, A] {
-	return &Table[K, A]{kind: kind, keeps: kind.Pointers()}
+	return &Table[K, A]{kind: kind, hash: kind.HashOne, keeps: kind.Pointers()}
 }
 
 // Len returns the number of keys.
@@ -81,7 +85,7 @@ func (t *Table[K, A]) Reserve(n int) {
 	if t.dead > minWaste && 2*t.dead > t.arena.Used() && !t.snapshotting() {
 		t.compact()
 	}
-	if 2*(t.n+n) > len(t.slots) {
+	if t.n+t.deleted+n > room(len(t.slots)) {
 		t.grow(n)
 	}
 }
@@ -91,48 +95,38 @@ func (t *Table[K, A]) Reserve(n int) {
 // table's kind. out and hashes are at least as long as keys.
 func (t *Table[K, A]) Find(keys []K, hashes []uint64, out []uint32) {
 	n := len(keys)
+	t.added = t.added[:0]
 	if n == 0 {
-		t.added = t.added[:0]
 		return
 	}
-	if 2*(t.n+n) > len(t.slots) || t.dead > minWaste {
-		t.Reserve(n)
-	}
+	t.Reserve(n)
 	if len(t.misses) < n {
 		t.misses = make([]uint32, n)
 	}
-	t.added = t.added[:0]
 	hashes, out = hashes[:n], out[:n]
-	slots, misses := t.slots, t.misses[:n]
-	mask := uint64(len(slots) - 1)
 
-	// First the home slots: no branch depends on what is in them, so that the
-	// cache misses of many overlap. A record that is not there is noted.
+	// First the control bytes of the home groups: no branch depends on what is in
+	// them, so that the cache misses of many overlap. A record that has no match
+	// is noted.
+	groups, misses := t.groups, t.misses[:n]
+	mask := uint64(len(groups) - 1)
 	m := 0
 	for i, h := range hashes {
-		home := h & mask
-		out[i] = uint32(home)
+		g := h & mask
+		found := groups[g].match(tagOf(h))
+		out[i] = uint32(g)*groupSlots + found.first()
 		misses[m] = uint32(i)
 		next := m + 1
-		if slots[home].tag == h|tagBit {
+		if found != 0 {
 			next = m
 		}
 		m = next
 	}
-	// Then the others, by their tags alone.
 	for _, i := range misses[:m] {
-		tag := hashes[i] | tagBit
-		j := tag & mask
-		for slots[j].tag != tag {
-			if slots[j].tag == 0 {
-				t.insert(uint32(j), keys[i], tag)
-				break
-			}
-			j = (j + 1) & mask
-		}
-		out[i] = uint32(j)
+		out[i] = t.findOne(keys[i], hashes[i])
 	}
-	// At last the keys, which agree unless two hashes collide in 63 bits.
+	// Then the keys, which agree but for one in about fifty.
+	slots := t.slots
 	for i, j := range out {
 		if slots[j].Key != keys[i] {
 			out[i] = t.findOne(keys[i], hashes[i])
@@ -143,42 +137,50 @@ func (t *Table[K, A]) Find(keys []K, hashes []uint64, out []uint32) {
 	}
 }
 
-// findOne is Find for a key whose tag another key has.
+// findOne is Find for one key.
 func (t *Table[K, A]) findOne(k K, hash uint64) uint32 {
 	i, ok := t.probe(k, hash)
 	if !ok {
-		t.insert(i, k, hash|tagBit)
+		t.insert(i, k, hash)
 	}
 	return i
 }
 
-// insert puts a new key into the free slot i.
-//
-//go:noinline
-func (t *Table[K, A]) insert(i uint32, k K, tag uint64) {
+// insert puts a new key into the vacant slot i.
+func (t *Table[K, A]) insert(i uint32, k K, hash uint64) {
 	if t.snapshotting() {
 		t.Touch(i)
 	}
 	if t.keeps {
 		k = t.kind.Clone(k, &t.arena)
 	}
-	s := &t.slots[i]
-	s.tag, s.Key = tag, k
+	g := &t.groups[i/groupSlots]
+	if g.isDeleted(i % groupSlots) {
+		t.deleted--
+	}
+	g.set(i%groupSlots, tagOf(hash))
+	t.slots[i].Key = k
 	t.n++
 	t.added = append(t.added, i)
 }
 
-// probe returns the slot of the key or, if there is none, the free slot where
-// its search ends. The array is not empty.
+// probe returns the slot of the key or, if there is none, the vacant slot where
+// it belongs. The array is not empty.
 func (t *Table[K, A]) probe(k K, hash uint64) (uint32, bool) {
-	tag, mask := hash|tagBit, uint64(len(t.slots)-1)
-	for j := tag & mask; ; j = (j + 1) & mask {
-		s := &t.slots[j]
-		if s.tag == tag && s.Key == k {
-			return uint32(j), true
+	tag, mask := tagOf(hash), uint64(len(t.groups)-1)
+	vacant, has := uint32(0), false
+	for g := hash & mask; ; g = (g + 1) & mask {
+		group, base := t.groups[g], uint32(g)*groupSlots
+		for found := group.match(tag); found != 0; found = found.rest() {
+			if i := base + found.first(); t.slots[i].Key == k {
+				return i, true
+			}
 		}
-		if s.tag == 0 {
-			return uint32(j), false
+		if open := group.vacant(); !has && open != 0 {
+			vacant, has = base+open.first(), true
+		}
+		if group.free() != 0 {
+			return vacant, false
 		}
 	}
 }
@@ -201,60 +203,42 @@ func (t *Table[K, A]) Lookup(k K, hash uint64) (uint32, bool) {
 //
 //	for i, ok := t.Next(0); ok; i, ok = t.Next(i + 1) { … }
 //
-// Inserting in between may move slots. A key may be deleted in between if it is
-// the one that Next returned, and the search continues at its own index: another
-// key may have moved there. (One that lay across the end of the array is then
-// met twice.)
+// Keys may be deleted in between. Inserting in between may move slots.
 func (t *Table[K, A]) Next(cursor uint32) (next uint32, ok bool) {
-	for i := int(cursor); i < len(t.slots); i++ {
-		if t.slots[i].tag != 0 {
-			return uint32(i), true
-		}
-	}
-	return 0, false
+	return nextOccupied(t.groups, cursor)
 }
 
-// grow replaces the array by one that is at most half full with n keys more.
+// grow replaces the array by one that has room for n keys more, and no slot that
+// is marked deleted.
 func (t *Table[K, A]) grow(n int) {
-	size := max(minSlots, 2*len(t.slots))
-	for size < 2*(t.n+n) {
+	size := max(minSlots, len(t.slots))
+	for room(size) < t.n+n {
 		size *= 2
 	}
+	if size == len(t.slots) && t.n+n > room(size)/4*3 {
+		size *= 2 // else it would be full again soon
+	}
 	if size > maxSlots {
-		panic(fmt.Sprintf("memory: a table of %d keys cannot take %d more: it holds %d at most; raise the parallelism", t.n, n, maxSlots/2))
+		panic(fmt.Sprintf("memory: a table of %d keys cannot take %d more: it holds %d at most; raise the parallelism", t.n, n, room(maxSlots)))
 	}
 	t.detach(true)
-	old := t.slots
-	t.slots = make([]Slot[K, A], size)
-	slots, mask := t.slots, uint64(size-1)
-	for i := range old {
-		tag := old[i].tag
-		if tag == 0 {
-			continue
-		}
-		j := tag & mask
-		for slots[j].tag != 0 {
-			j = (j + 1) & mask
-		}
-		slots[j] = old[i]
-	}
-	if invariants.Enabled {
-		t.checkChains()
-	}
+	old := t.array
+	t.array, t.deleted = newArray[K, A](size), 0
+	t.refill(old)
+	t.checkChains()
 }
 
-// checkChains panics unless M2 holds.
-func (t *Table[K, A]) checkChains() {
-	mask, n := uint64(len(t.slots)-1), 0
-	for i := range t.slots {
-		tag := t.slots[i].tag
-		if tag == 0 {
-			continue
+// refill puts the keys of another array into this one, which is empty.
+func (t *Table[K, A]) refill(old array[K, A]) {
+	mask := uint64(len(t.groups) - 1)
+	for i, ok := nextOccupied(old.groups, 0); ok; i, ok = nextOccupied(old.groups, i+1) {
+		hash := t.hash(old.slots[i].Key)
+		g := hash & mask
+		for t.groups[g].free() == 0 {
+			g = (g + 1) & mask
 		}
-		n++
-		for j := tag & mask; j != uint64(i); j = (j + 1) & mask {
-			invariants.Check(t.slots[j].tag != 0, "slot %d is free before slot %d of a key with home %d", j, i, tag&mask)
-		}
+		slot := t.groups[g].free().first()
+		t.groups[g].set(slot, tagOf(hash))
+		t.slots[uint32(g)*groupSlots+slot] = old.slots[i]
 	}
-	invariants.Check(n == t.n, "%d slots are occupied, %d keys are counted", n, t.n)
 }
