@@ -105,24 +105,13 @@ func (t *Table[K, A]) Find(keys []K, hashes []uint64, out []uint32) {
 	}
 	hashes, out = hashes[:n], out[:n]
 
-	// First the control bytes of the home groups: no branch depends on what is in
-	// them, so that the cache misses of many overlap. A record that has no match
-	// is noted.
-	groups, misses := t.groups, t.misses[:n]
-	mask := uint64(len(groups) - 1)
-	m := 0
-	for i, h := range hashes {
-		g := h & mask
-		found := groups[g].match(tagOf(h))
-		out[i] = uint32(g)*groupSlots + found.first()
-		misses[m] = uint32(i)
-		next := m + 1
-		if found != 0 {
-			next = m
-		}
-		m = next
-	}
-	for _, i := range misses[:m] {
+	// First the control bytes of the home groups, and of the groups after them for
+	// the records that have no match there: no branch depends on what is in them,
+	// so that the cache misses of many overlap. What has no match in either is
+	// mostly new.
+	misses := homes(t.groups, hashes, out, t.misses[:n])
+	misses = neighbours(t.groups, hashes, out, misses)
+	for _, i := range misses {
 		out[i] = t.findOne(keys[i], hashes[i])
 	}
 	// Then the keys, which agree but for one in about fifty.
