@@ -13,7 +13,7 @@ const NoTime = int64(math.MinInt64)
 const MaxTime = int64(math.MaxInt64)
 
 // BatchSize is the largest number of records that an operator hands on at once.
-const BatchSize = 512
+const BatchSize = 1024
 
 // Receiver is how an operator takes what its predecessor in the chain hands on.
 // All calls come from the task's goroutine. An error ends the task.

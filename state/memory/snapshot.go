@@ -33,7 +33,7 @@ type Snapshot[K comparable, A any] struct {
 	len   int
 	buf   []Slot[K, A] // of the reader
 
-	mu     *sync.Mutex    // the table's, and guards what follows
+	mu     *sync.Mutex   // the table's, and guards what follows
 	array  array[K, A]   // the table's when the snapshot was taken
 	copies []array[K, A] // per page: how it was, if the table has changed it
 	next   int           // the first page that was not read
