@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	"github.com/weirstream/weir/internal/dataflow"
@@ -66,6 +67,7 @@ func newSupervisorServer(v *supervisor) *grpc.Server {
 		grpc.MaxRecvMsgSize(launch.MaxMessageSize-64<<10),
 		grpc.MaxSendMsgSize(launch.MaxMessageSize),
 		grpc.WaitForHandlers(true),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: launch.KeepaliveInterval / 2}),
 	)
 	workerv1.RegisterWorkerSupervisorServer(server, v)
 	return server

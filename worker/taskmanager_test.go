@@ -9,16 +9,19 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/weirstream/weir/internal/dataflow"
 	"github.com/weirstream/weir/internal/goroutine"
 	"github.com/weirstream/weir/internal/ids"
+	"github.com/weirstream/weir/internal/launch"
 	workerv1 "github.com/weirstream/weir/proto/gen/weir/worker/v1"
 	"github.com/weirstream/weir/task"
 )
@@ -35,15 +38,35 @@ func testGraph() *dataflow.Graph {
 type taskManager struct {
 	workerv1.UnimplementedWorkerSupervisorServer
 	play func(p *peer) error
+	conn *hangingConn
 }
 
 func (tm *taskManager) Session(stream grpc.BidiStreamingServer[workerv1.SessionRequest, workerv1.SessionResponse]) error {
-	return tm.play(&peer{stream})
+	return tm.play(&peer{stream, tm.conn})
 }
 
 // peer is the worker as the TaskManager sees it.
 type peer struct {
 	grpc.BidiStreamingServer[workerv1.SessionRequest, workerv1.SessionResponse]
+
+	conn *hangingConn
+}
+
+// hangingConn is a connection at whose end nobody listens any more once hung is
+// set.
+type hangingConn struct {
+	net.Conn
+
+	hung atomic.Bool
+}
+
+func (c *hangingConn) Read(b []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(b)
+		if err != nil || !c.hung.Load() {
+			return n, err
+		}
+	}
 }
 
 func (p *peer) tell(m *workerv1.SessionResponse) error { return p.Send(m) }
@@ -189,13 +212,14 @@ func playSession(t *testing.T, h *fakeHost, shared bool, play func(p *peer) erro
 
 func playInBubble(ctx context.Context, h *fakeHost, shared bool, play func(p *peer) error) (serveErr, playErr error) {
 	ours, theirs := net.Pipe()
-	server := grpc.NewServer(grpc.WaitForHandlers(true))
-	workerv1.RegisterWorkerSupervisorServer(server, &taskManager{play: func(p *peer) error {
+	server := grpc.NewServer(grpc.WaitForHandlers(true), grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: launch.KeepaliveInterval / 2}))
+	conn := &hangingConn{Conn: ours}
+	workerv1.RegisterWorkerSupervisorServer(server, &taskManager{conn: conn, play: func(p *peer) error {
 		playErr = play(p)
 		return playErr
 	}})
 	listener := &pipeListener{conn: make(chan net.Conn, 1), done: make(chan struct{})}
-	listener.conn <- ours
+	listener.conn <- conn
 	group := goroutine.New(context.Background())
 	group.Go(func(context.Context) error { return server.Serve(listener) })
 	config := Config{Graph: testGraph(), EngineVersion: "1.2.3", SharedProcess: shared, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	"github.com/weirstream/weir/internal/dataflow"
@@ -101,6 +102,8 @@ func dial(conn net.Conn) (*grpc.ClientConn, error) {
 	client, err := grpc.NewClient("passthrough:///taskmanager",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),
+		// A TaskManager that is stopped (SIGSTOP) or hangs closes no connection.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: launch.KeepaliveInterval, Timeout: launch.KeepaliveTimeout}),
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			if used.Swap(true) {
 				return nil, errors.New("the session's connection cannot be made again")

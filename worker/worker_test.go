@@ -460,6 +460,27 @@ func TestTaskManagerDoesNotListen(t *testing.T) {
 	})
 }
 
+// A TaskManager that was stopped closes nothing; the worker is not to outlive it.
+func TestTaskManagerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &fakeHost{running: make(chan struct{})}
+		start := time.Now()
+		serveErr, _ := playInBubble(t.Context(), h, false, func(p *peer) error {
+			err := errors.Join(p.welcome(testWelcome()), p.tell(startTasks))
+			p.conn.hung.Store(true)
+			<-p.Context().Done()
+			return err
+		})
+		if serveErr == nil || !strings.Contains(serveErr.Error(), "the session with the TaskManager broke") {
+			t.Errorf("Serve returned %v", serveErr)
+		}
+		if took, want := time.Since(start), launch.KeepaliveInterval+launch.KeepaliveTimeout; took < want || took > want+launch.KeepaliveInterval {
+			t.Errorf("it took %v, want %v", took, want)
+		}
+		close(h.running)
+	})
+}
+
 func TestNobodyThere(t *testing.T) {
 	ours, theirs := net.Pipe()
 	ours.Close()

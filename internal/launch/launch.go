@@ -1,5 +1,7 @@
 package launch
 
+import "time"
+
 // The environment variables of a job's executable.
 const (
 	// Prefix begins the name of each of them.
@@ -32,6 +34,14 @@ const (
 	// OldestProtocol is the oldest version that a TaskManager of this build
 	// serves.
 	OldestProtocol = 1
+)
+
+// A worker asks a TaskManager that says nothing for KeepaliveInterval whether it is
+// still there, and ends when there is no answer for KeepaliveTimeout: together
+// 50 s, as long as it takes the JobManager to count such a TaskManager as lost.
+const (
+	KeepaliveInterval = 10 * time.Second
+	KeepaliveTimeout  = 40 * time.Second
 )
 
 // Bounds on what the two say to each other, in bytes.
