@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 )
 
 const (
@@ -38,8 +39,11 @@ func ServerOptions(credential Credential, encryption *tls.Config, log *slog.Logg
 	}
 	return []grpc.ServerOption{
 		grpc.Creds(transport),
-		grpc.ChainUnaryInterceptor(g.unary),
-		grpc.ChainStreamInterceptor(g.stream),
+		// Before anything of a request's body is read: who has no credential cannot
+		// make the server keep a large message.
+		grpc.InTapHandle(func(ctx context.Context, call *tap.Info) (context.Context, error) {
+			return ctx, g.check(ctx, call.FullMethodName)
+		}),
 		// grpc answers calls of unknown methods before any interceptor sees
 		// them, unless there is a handler for them.
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
@@ -79,20 +83,6 @@ type guard struct {
 	// open is false for a server without a credential: it lets nobody in.
 	open bool
 	log  *slog.Logger
-}
-
-func (g *guard) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if err := g.check(ctx, info.FullMethod); err != nil {
-		return nil, err
-	}
-	return handler(ctx, request)
-}
-
-func (g *guard) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if err := g.check(stream.Context(), info.FullMethod); err != nil {
-		return err
-	}
-	return handler(server, stream)
 }
 
 func (g *guard) check(ctx context.Context, method string) error {
