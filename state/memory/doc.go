@@ -24,17 +24,24 @@
 //
 // # The layout
 //
-// One array of slots {tag, key, accumulator}, a power of two long, at most half
-// full, with linear probing from hash mod length. The tag is the hash with one
-// bit set that neither a table index nor the key group uses, so that no tag is
-// zero, a growing table hashes no key again, and a snapshot knows each key's
-// group. Find first compares the tags of all home slots without a branch, which
-// also brings them into the cache together; then it probes on for those that
-// were elsewhere; then it compares the keys. Measured against one pass with
-// branches, per record with hash and update: 4.9 ns against 6.7 at 1,000 keys,
-// about equal at 50,000, 21 against 23 at 2 million. A load of 0.75 costs a
-// third more at 1,000 keys. (A hand-written loop with one pass and 24-byte slots
-// takes 7.5, 8.8 and 30, where this takes 4.0, 8.5 and 24.)
+// Two arrays: slots {key, accumulator}, a power of two of them, and one control
+// byte per slot, eight of which are a group in one word. A control byte tells
+// that its slot is free, that its key was deleted, or, for an occupied slot, seven
+// bits of the key's hash, its tag. A key belongs to the group that the low bits
+// of its hash name; when that is full, to the next. This is the layout of Swiss
+// tables. At most 7/8 of the slots are taken, so that 50,000 keys of 8 bytes with
+// 16 bytes beside them take 1.6 MB, and stay in a processor's second-level cache.
+//
+// Find first compares the tags of all home groups, then of the groups after them
+// for the keys that were not there, without a branch, so that the cache misses
+// of many keys overlap; then it searches for the rest, most of which are new; then
+// it compares the keys, of which one in about fifty is another one with the same
+// tag. Hashes are not kept: a table that grows hashes its keys again.
+//
+// Measured, per record with hash and update, in a pane that is filled and emptied
+// again: 5.3 ns at 1,000 keys, 7.2 at 50,000, 33 at 2 million, where a hand-written
+// loop with slots of 24 bytes that are at most half full takes 7.1, 9.5 and 41. (Slots
+// with their hash in them, half full, took 3.6, 9.6 and 40.)
 //
 // # Life cycle
 //
@@ -58,10 +65,10 @@
 //
 // # Invariants
 //
-//   - M1: an index that Find returned means the same key until the next Delete,
-//     Clear or ClearRange, until Reserve, or until a Find for which Reserve made
-//     no room; and it may be written through until the next Snapshot.
-//   - M2: from a key's home slot to its slot no slot is free.
+//   - M1: an index that Find returned means the same key until that key is deleted,
+//     until Clear or ClearRange, until Reserve, or until a Find for which Reserve
+//     made no room; and it may be written through until the next Snapshot.
+//   - M2: from a key's home group to the group before its own, none has a free slot.
 //   - M3: a snapshot yields every key once, with the accumulator of the moment at
 //     which it was taken.
 //   - M4: the bytes of a cloned key are never written again, so that a key may be
