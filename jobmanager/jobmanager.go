@@ -31,7 +31,8 @@ import (
 type Config struct {
 	// Settings is the daemon's configuration, of which it reads heartbeat.*,
 	// slot.request.timeout, jobstore.*, taskmanager.load-balance.mode,
-	// security.ssl.internal.enabled and what jobs inherit. Nil means that everything has its default.
+	// security.ssl.internal.enabled and what jobs inherit. Nil means that everything
+	// has its default.
 	Settings *config.Config
 	// WorkingDirectory is where the JobManager keeps executables, the cluster's
 	// id and the last leader's epoch. It is created if need be, and locked. It is

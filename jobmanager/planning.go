@@ -90,14 +90,11 @@ func (p *planner) run(ctx context.Context) (*planned, error) {
 }
 
 func mistakesError(fileName string, mistakes []string) error {
-	const shown = 200
-	text := fmt.Sprintf("%s cannot be run: its job has %s:", fileName, plural(len(mistakes), "mistake"))
-	for i, m := range mistakes {
-		if i == shown {
-			text += fmt.Sprintf("\n  and %d more", len(mistakes)-shown)
-			break
-		}
-		text += "\n  " + strings.ReplaceAll(m, "\n", "\n    ")
+	const most = 200
+	shown := mistakes[:min(most, len(mistakes))]
+	text := fmt.Sprintf("%s cannot be run: its job has %s:", fileName, plural(len(mistakes), "mistake")) + dataflow.MistakeLines(shown)
+	if more := len(mistakes) - len(shown); more > 0 {
+		text += fmt.Sprintf("\n  and %d more", more)
 	}
 	return errors.New(text)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -152,14 +150,9 @@ func decodePlan(name string, encoded []byte, exited, unread error) (*dataflow.Pl
 }
 
 func mistakesError(name string, mistakes []string) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s has %d mistakes:", name, len(mistakes))
+	has := fmt.Sprintf("%d mistakes", len(mistakes))
 	if len(mistakes) == 1 {
-		b.Reset()
-		fmt.Fprintf(&b, "%s has a mistake:", name)
+		has = "a mistake"
 	}
-	for _, mistake := range mistakes {
-		b.WriteString("\n  " + strings.ReplaceAll(mistake, "\n", "\n    "))
-	}
-	return errors.New(b.String())
+	return fmt.Errorf("%s has %s:%s", name, has, dataflow.MistakeLines(mistakes))
 }

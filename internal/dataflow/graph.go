@@ -95,6 +95,16 @@ func (g *Graph) MistakeOnce(position, format string, args ...any) {
 	}
 }
 
+// MistakeLines lists mistakes for a message, each on an indented line of its own, and
+// what else it has to say below it. It begins with a line's end.
+func MistakeLines(mistakes []string) string {
+	var b strings.Builder
+	for _, m := range mistakes {
+		b.WriteString("\n  " + strings.ReplaceAll(m, "\n", "\n    "))
+	}
+	return b.String()
+}
+
 // Caller returns the file and line of the first caller outside the packages
 // that the engine consists of, as "dir/file.go:12": where the user wrote the
 // call. The directory's last element is kept, since many files are main.go.

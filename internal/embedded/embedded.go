@@ -73,7 +73,7 @@ func (e *JobError) Error() string {
 func Run(ctx context.Context, job Job) error {
 	layout := job.Graph.Layout()
 	if m := layout.Plan.Mistakes; len(m) > 0 {
-		return fmt.Errorf("the job %q is built wrongly:%s", layout.Plan.JobName, indented(m))
+		return fmt.Errorf("the job %q is built wrongly:%s", layout.Plan.JobName, dataflow.MistakeLines(m))
 	}
 	c, err := settings(layout.Plan, job)
 	if err != nil {
@@ -85,16 +85,6 @@ func Run(ctx context.Context, job Job) error {
 	}
 	err = cluster.run(ctx, layout.Plan, job)
 	return errors.Join(err, cluster.close())
-}
-
-// indented puts each mistake on a line of its own, and what else it has to say
-// below it.
-func indented(mistakes []string) string {
-	var b strings.Builder
-	for _, m := range mistakes {
-		b.WriteString("\n  " + strings.ReplaceAll(m, "\n", "\n    "))
-	}
-	return b.String()
 }
 
 // sized is the configuration of a cluster that is just large enough for a job.

@@ -38,7 +38,8 @@ const (
 
 // A worker asks a TaskManager that says nothing for KeepaliveInterval whether it is
 // still there, and ends when there is no answer for KeepaliveTimeout: together
-// 50 s, as long as it takes the JobManager to count such a TaskManager as lost.
+// the default of heartbeat.timeout, after which the JobManager counts such a
+// TaskManager as lost.
 const (
 	KeepaliveInterval = 10 * time.Second
 	KeepaliveTimeout  = 40 * time.Second

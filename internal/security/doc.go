@@ -1,6 +1,6 @@
 // Package security decides who may talk to a daemon, and over what: the
-// cluster's credential, the one gRPC interceptor that asks for it, TLS from PEM
-// files, and the rule that nothing listens beyond loopback without both.
+// cluster's credential, the one check in front of all gRPC calls that asks for it, TLS
+// from PEM files, and the rule that nothing listens beyond loopback without both.
 //
 // # Its room
 //

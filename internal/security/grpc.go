@@ -44,12 +44,6 @@ func ServerOptions(credential Credential, encryption *tls.Config, log *slog.Logg
 		grpc.InTapHandle(func(ctx context.Context, call *tap.Info) (context.Context, error) {
 			return ctx, g.check(ctx, call.FullMethodName)
 		}),
-		// grpc answers calls of unknown methods before any interceptor sees
-		// them, unless there is a handler for them.
-		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
-			method, _ := grpc.MethodFromServerStream(stream)
-			return status.Errorf(codes.Unimplemented, "unknown method %s", method)
-		}),
 	}
 }
 

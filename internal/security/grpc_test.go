@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
 	"github.com/weirstream/weir/internal/goroutine"
@@ -23,14 +25,15 @@ import (
 
 // serve starts a gRPC server with one unary and one streaming method, and
 // returns its address and what it logs, which is complete once stop was called.
-func serve(t *testing.T, credential security.Credential, config *tls.Config) (address string, stop func() string) {
+func serve(t *testing.T, credential security.Credential, config *tls.Config, more ...grpc.ServerOption) (address string, stop func() string) {
 	t.Helper()
 	listener, err := security.Listen(t.Context(), "test.address", "127.0.0.1:0", config != nil, credential)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var logged bytes.Buffer
-	server := grpc.NewServer(security.ServerOptions(credential, config, slog.New(slog.NewTextHandler(&logged, nil)))...)
+	options := security.ServerOptions(credential, config, slog.New(slog.NewTextHandler(&logged, nil)))
+	server := grpc.NewServer(append(options, more...)...)
 	healthv1.RegisterHealthServer(server, health.NewServer())
 	g := goroutine.New(t.Context())
 	g.Go(func(context.Context) error { return server.Serve(listener) })
@@ -117,6 +120,43 @@ func TestEveryCallNeedsTheCredential(t *testing.T) {
 	}
 	if strings.Contains(logged, secret) {
 		t.Error("the log shows the secret")
+	}
+}
+
+// received notes the requests that a server has read.
+type received struct {
+	requests atomic.Int64
+}
+
+func (r *received) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (r *received) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (r *received) HandleConn(context.Context, stats.ConnStats)                       {}
+func (r *received) HandleRPC(_ context.Context, event stats.RPCStats) {
+	if _, ok := event.(*stats.InPayload); ok {
+		r.requests.Add(1)
+	}
+}
+
+// Who has no credential cannot make the server read, and keep, a large request.
+func TestARefusedRequestIsNotRead(t *testing.T) {
+	seen := &received{}
+	address, _ := serve(t, credential(t, secret), nil, grpc.StatsHandler(seen))
+	conn := connect(t, address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	request := &healthv1.HealthCheckRequest{Service: strings.Repeat("x", 1<<20)}
+	for range 10 {
+		if _, err := healthv1.NewHealthClient(conn).Check(t.Context(), request); status.Code(err) != codes.Unauthenticated {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if n := seen.requests.Load(); n != 0 {
+		t.Errorf("%d refused requests were read", n)
+	}
+	admitted := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+secret)
+	if _, err := healthv1.NewHealthClient(conn).Check(admitted, request); status.Code(err) != codes.NotFound {
+		t.Errorf("admitted: %v", err)
+	}
+	if n := seen.requests.Load(); n != 1 {
+		t.Errorf("%d admitted requests were read, want 1", n)
 	}
 }
 

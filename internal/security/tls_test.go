@@ -139,16 +139,24 @@ func TestTLSBetweenServerAndClient(t *testing.T) {
 	}
 }
 
-func TestAClientWithoutACertificateIsRefused(t *testing.T) {
+// serveTLS starts a server with a certificate of serial 2, which ca has issued, and
+// with ca for those of its clients.
+func serveTLS(t *testing.T) (ca *authority, files security.TLSFiles, address string, stop func() string) {
+	t.Helper()
 	dir := t.TempDir()
-	ca := newAuthority(t, dir)
-	files := security.TLSFiles{Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file}
+	ca = newAuthority(t, dir)
+	files = security.TLSFiles{Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file}
 	ca.issue(t, 2, "127.0.0.1", files.Certificate, files.Key)
 	serverConfig, err := files.Server()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, stop := serve(t, credential(t, secret), serverConfig)
+	address, stop = serve(t, credential(t, secret), serverConfig)
+	return ca, files, address, stop
+}
+
+func TestAClientWithoutACertificateIsRefused(t *testing.T) {
+	_, files, address, stop := serveTLS(t)
 	clientConfig, err := files.Client()
 	if err != nil {
 		t.Fatal(err)
@@ -171,15 +179,7 @@ func TestAClientWithoutACertificateIsRefused(t *testing.T) {
 }
 
 func TestAConnectionWithoutAWordIsNotLogged(t *testing.T) {
-	dir := t.TempDir()
-	ca := newAuthority(t, dir)
-	files := security.TLSFiles{Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file}
-	ca.issue(t, 2, "127.0.0.1", files.Certificate, files.Key)
-	serverConfig, err := files.Server()
-	if err != nil {
-		t.Fatal(err)
-	}
-	address, stop := serve(t, credential(t, secret), serverConfig)
+	_, _, address, stop := serveTLS(t)
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -195,20 +195,12 @@ func TestAConnectionWithoutAWordIsNotLogged(t *testing.T) {
 }
 
 func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
-	dir := t.TempDir()
-	ca := newAuthority(t, dir)
-	files := security.TLSFiles{Enabled: true, Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: ca.file}
-	ca.issue(t, 2, "127.0.0.1", files.Certificate, files.Key)
-	serverConfig, err := files.Server()
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca, files, address, _ := serveTLS(t)
 	clientConfig, err := files.Client()
 	if err != nil {
 		t.Fatal(err)
 	}
 	clientConfig.NextProtos = []string{"h2"}
-	address, _ := serve(t, credential(t, secret), serverConfig)
 	if got := serialOf(t, address, clientConfig); got != 2 {
 		t.Fatalf("serial %d, want 2", got)
 	}

@@ -73,17 +73,22 @@ func nextOccupied(groups []group, cursor uint32) (next uint32, ok bool) {
 	return uint32(g)*groupSlots + set.first(), true
 }
 
-// homes writes to out, for each hash, the first slot of its home group that has
-// its tag, and returns the indices of those for which there is none.
+// candidate returns the first slot of group g that has the tag of hash, and false if
+// there is none. It has no branch.
+func candidate(groups []group, g, hash uint64) (slot uint32, ok bool) {
+	found := groups[g].match(tagOf(hash))
+	return uint32(g)*groupSlots + found.first(), found != 0
+}
+
+// homes writes to out, for each hash, its candidate in its home group, and returns
+// the indices of those that have none.
 func homes(groups []group, hashes []uint64, out, misses []uint32) []uint32 {
 	out, misses = out[:len(hashes)], misses[:len(hashes)]
-	n := 0
+	mask, n := uint64(len(groups)-1), 0
 	for i, h := range hashes {
-		g := h & uint64(len(groups)-1)
-		found := groups[g].match(tagOf(h))
-		out[i] = uint32(g)*groupSlots + found.first()
-		misses[n] = uint32(i)
-		if found == 0 {
+		slot, ok := candidate(groups, h&mask, h)
+		out[i], misses[n] = slot, uint32(i)
+		if !ok {
 			n++
 		}
 	}
@@ -93,14 +98,11 @@ func homes(groups []group, hashes []uint64, out, misses []uint32) []uint32 {
 // neighbours does for the hashes with the given indices, in the groups after their
 // home groups, what homes does. It returns its result in the same array.
 func neighbours(groups []group, hashes []uint64, out, indices []uint32) (misses []uint32) {
-	n := 0
+	mask, n := uint64(len(groups)-1), 0
 	for _, i := range indices {
-		h := hashes[i]
-		g := (h + 1) & uint64(len(groups)-1)
-		found := groups[g].match(tagOf(h))
-		out[i] = uint32(g)*groupSlots + found.first()
-		indices[n] = i
-		if found == 0 {
+		slot, ok := candidate(groups, (hashes[i]+1)&mask, hashes[i])
+		out[i], indices[n] = slot, i
+		if !ok {
 			n++
 		}
 	}
