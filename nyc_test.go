@@ -215,22 +215,21 @@ func TestExactAnswers(t *testing.T) {
 func TestExactAnswersEmbedded(t *testing.T) {
 	path := realData(t, "nyc-departures-2013.csv.gz")
 	want := readAnswers(t, realData(t, "expected/nyc_tumbling_1h_origin.csv.gz"))
-	for _, c := range []struct{ parallelism, timeout, pre string }{
-		{"1", "0 ms", "true"},
-		{"2", "100 ms", "false"},
-		{"4", "-1", "true"},
-		{"4", "100 ms", "true"},
-	} {
-		t.Run(fmt.Sprintf("parallelism=%s/timeout=%s/preaggregation=%s", c.parallelism, c.timeout, c.pre), func(t *testing.T) {
-			sink := &collect[hourOfAirport]{}
-			err := weir.Run(t.Context(), "departures", departuresByHour(file.CSV[departure](path), sink),
-				weir.Setting("parallelism.default", c.parallelism),
-				weir.Setting("execution.buffer-timeout.interval", c.timeout),
-				weir.Setting("pipeline.pre-aggregation.enabled", c.pre))
-			if err != nil {
-				t.Fatal(err)
+	for _, parallelism := range []string{"1", "2", "4"} {
+		for _, timeout := range []string{"0 ms", "100 ms", "-1"} {
+			for _, pre := range []string{"true", "false"} {
+				t.Run(fmt.Sprintf("parallelism=%s/timeout=%s/preaggregation=%s", parallelism, timeout, pre), func(t *testing.T) {
+					sink := &collect[hourOfAirport]{}
+					err := weir.Run(t.Context(), "departures", departuresByHour(file.CSV[departure](path), sink),
+						weir.Setting("parallelism.default", parallelism),
+						weir.Setting("execution.buffer-timeout.interval", timeout),
+						weir.Setting("pipeline.pre-aggregation.enabled", pre))
+					if err != nil {
+						t.Fatal(err)
+					}
+					checkRows(t, sink.rows, want)
+				})
 			}
-			checkRows(t, sink.rows, want)
-		})
+		}
 	}
 }
