@@ -93,13 +93,18 @@ func (in *Inbox) Len() int {
 
 // Poll takes the next delivery, and reports false when there is none.
 func (in *Inbox) Poll() (Delivery, bool) {
-	if in.lane.Load() > 0 {
-		if d, ok := in.pollLane(); ok {
-			return d, true
+	for {
+		if in.lane.Load() > 0 {
+			if d, ok := in.pollLane(); ok {
+				return d, true
+			}
 		}
-	}
-	if in.next == len(in.batch) && !in.refill() {
-		return Delivery{}, false
+		if in.next < len(in.batch) {
+			break
+		}
+		if !in.refill() {
+			return Delivery{}, false
+		}
 	}
 	d := in.batch[in.next]
 	in.batch[in.next] = Delivery{}
@@ -117,13 +122,19 @@ func (in *Inbox) mark(d Delivery) {
 	in.mu.gates[d.Gate].running[d.Channel] = d.Buffer.Run.open()
 }
 
-// refill takes all that arrived since it was last called.
+// refill takes all that arrived since it was last called, and reports whether
+// Poll finds something now. What has come into the lane since Poll looked there
+// counts: it was pushed to a task that was not idle yet, and woke nobody.
 func (in *Inbox) refill() bool {
 	in.mu.Lock()
 	if n := len(in.mu.queue); n > 0 {
 		in.batch, in.mu.queue = in.mu.queue, in.batch[:0]
 		in.next = 0
 		in.mu.base += uint64(n)
+		in.mu.Unlock()
+		return true
+	}
+	if in.nextInLaneLocked() >= 0 {
 		in.mu.Unlock()
 		return true
 	}
@@ -145,15 +156,25 @@ func (in *Inbox) refill() bool {
 func (in *Inbox) pollLane() (Delivery, bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for i, d := range in.mu.lane {
-		if d.Channel >= 0 && in.mu.gates[d.Gate].running[d.Channel] {
-			continue // nothing cuts a run
-		}
-		in.mu.lane = append(in.mu.lane[:i], in.mu.lane[i+1:]...)
-		in.lane.Add(-1)
-		return d, true
+	i := in.nextInLaneLocked()
+	if i < 0 {
+		return Delivery{}, false
 	}
-	return Delivery{}, false
+	d := in.mu.lane[i]
+	in.mu.lane = append(in.mu.lane[:i], in.mu.lane[i+1:]...)
+	in.lane.Add(-1)
+	return d, true
+}
+
+// nextInLaneLocked finds the first delivery with priority whose time has come,
+// and is negative when there is none: nothing cuts a run.
+func (in *Inbox) nextInLaneLocked() int {
+	for i, d := range in.mu.lane {
+		if d.Channel < 0 || !in.mu.gates[d.Gate].running[d.Channel] {
+			return i
+		}
+	}
+	return -1
 }
 
 // push delivers d for a gate. It reports false, and keeps nothing, when the

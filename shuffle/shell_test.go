@@ -40,6 +40,34 @@ func TestInboxKnowsItsGates(t *testing.T) {
 	}
 }
 
+// TestInboxPriorityWhileTheTaskGoesIdle pushes an event with priority between
+// the two looks of a Poll, at the lane and at the queue. The task is not idle
+// yet, so nobody wakes it: the second look has to see the event.
+func TestInboxPriorityWhileTheTaskGoesIdle(t *testing.T) {
+	in := NewInbox()
+	gate := &Gate{inbox: in}
+	if err := in.register(gate, 0, 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := in.pollLane(); ok {
+		t.Fatal("a new inbox has something")
+	}
+	gate.deliver(Delivery{Channel: -1, Watermark: NoWatermark, Event: &Event{Kind: EventConnectionLost}})
+	if !in.refill() || in.idle.Load() {
+		t.Error("the task goes to sleep with an event in its lane")
+	}
+	if d, ok := in.Poll(); !ok || d.Event.Kind != EventConnectionLost {
+		t.Errorf("polled %+v", d)
+	}
+
+	// What must wait for the end of a run keeps no task awake.
+	in.mu.gates[0].running[1] = true
+	gate.deliver(Delivery{Channel: 1, Watermark: NoWatermark, Event: &Event{Kind: EventBarrier, Priority: true}})
+	if _, ok := in.Poll(); ok || !in.idle.Load() {
+		t.Error("an event cut a run, or kept the task awake")
+	}
+}
+
 // TestLocalChannelBoundsWatermarks sends watermarks to a gate that is not
 // there yet.
 func TestLocalChannelBoundsWatermarks(t *testing.T) {
