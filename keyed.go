@@ -63,12 +63,17 @@ func (k KeyedStream[K, T]) Reduce(f func(a, b T) T) Stream[T] {
 // thenKeyed adds an operator with keyed state behind k.
 func thenKeyed[K comparable, T, O any](k KeyedStream[K, T], n *dataflow.Node, code task.Operator) Stream[O] {
 	n.Stateful = true
-	n.Input = k.stream.edge(k.at)
-	n.Input.Partitioning = dataflow.Hash
-	n.Input.KeyType = typeName[K]()
-	n.Input.Code = task.HashExchange[K, T]{Keys: k.keys, Records: n.Input.Code.(task.TurnExchange[T]).Records}
+	n.Inputs = k.edges(0)
 	k.stream.inherit(n)
-	n.Name, n.OutputType, n.Code = n.Kind, typeName[O](), code
-	n.Timed = k.stream.node.Timed
-	return Stream[O]{graph: k.stream.graph, node: k.stream.graph.Add(n), partitioning: dataflow.Forward}
+	return add[O](k.stream.graph, n, code, k.stream.timed())
+}
+
+// edges returns the edges from k to an operator's input.
+func (k KeyedStream[K, T]) edges(ordinal int) []*dataflow.Input {
+	edges := k.stream.partitioned(partitioning[T]{kind: dataflow.Hash}).edges(k.at, ordinal)
+	for _, e := range edges {
+		e.KeyType = typeName[K]()
+		e.Code = task.HashExchange[K, T]{Keys: k.keys, Records: e.Code.(task.TurnExchange[T]).Records}
+	}
+	return edges
 }

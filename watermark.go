@@ -45,7 +45,7 @@ func (s Stream[T]) WithWatermarks[M time.Time | int64](strategy WatermarkStrateg
 			}
 		}
 	}
-	return s.timed(position, strategy, times)
+	return s.withTimes(position, strategy, times)
 }
 
 // WithWatermarksByField gives each record the event time that stands in one of
@@ -58,10 +58,10 @@ func (s Stream[T]) WithWatermarksByField(strategy WatermarkStrategy, field func(
 	if err != nil && field != nil {
 		s.graph.Mistake(position, "event time: %v", err)
 	}
-	return s.timed(position, strategy, times)
+	return s.withTimes(position, strategy, times)
 }
 
-func (s Stream[T]) timed(position string, strategy WatermarkStrategy, times func([]T, []int64)) Stream[T] {
+func (s Stream[T]) withTimes(position string, strategy WatermarkStrategy, times func([]T, []int64)) Stream[T] {
 	if strategy.bound < 0 {
 		s.graph.Mistake(position, "a bound of %v for out-of-order records: it must not be negative", strategy.bound)
 	}

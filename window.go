@@ -73,7 +73,7 @@ func (k KeyedStream[K, T]) Window(w WindowAssigner) WindowedStream[K, T] {
 	if w.size < time.Millisecond || w.size%time.Millisecond != 0 || w.offset%time.Millisecond != 0 {
 		g.Mistake(at, "a window of size %v and offset %v: both must be whole milliseconds, and the size at least one", w.size, w.offset)
 	}
-	if !k.stream.node.Timed {
+	if !k.stream.timed() {
 		g.Mistake(at, "the records of %q have no event times: give the stream WithWatermarks before the window", k.stream.node.Name)
 	}
 	return WindowedStream[K, T]{keyed: k, window: w}
@@ -104,13 +104,15 @@ func thenWindow[K comparable, T, A, O any](w WindowedStream[K, T], n *dataflow.N
 	if a.Merge == nil {
 		return s
 	}
-	x, err := operator.PreAggregated(n.Input.Code.(task.HashExchange[K, T]).Records)
-	if err != nil {
-		w.keyed.stream.graph.Mistake(n.Position, "%s: the accumulator cannot be sent to another task: %v", n.Kind, err)
-		return s
+	for _, in := range n.Inputs {
+		x, err := operator.PreAggregated(in.Code.(task.HashExchange[K, T]).Records)
+		if err != nil {
+			w.keyed.stream.graph.Mistake(n.Position, "%s: the accumulator cannot be sent to another task: %v", n.Kind, err)
+			return s
+		}
+		in.PreAggregated = true
+		in.Code = x
 	}
-	n.Input.PreAggregated = true
-	n.Input.Code = x
 	return s
 }
 

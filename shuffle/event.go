@@ -16,8 +16,12 @@ const (
 	// EventBarrier separates the records before a checkpoint from those after
 	// it. The shuffle carries it and knows nothing else about it.
 	EventBarrier
+	// EventIdle says that the channel brings nothing for a while, so that whoever
+	// combines watermarks should not wait for it. The next buffer or watermark
+	// ends it.
+	EventIdle
 
-	lastSentEvent = EventBarrier
+	lastSentEvent = EventIdle
 
 	// EventConnectionLost never travels: an [Inbox] delivers it, ahead of
 	// everything else, when the connection to a worker that has not sent all
@@ -33,6 +37,8 @@ func (k EventKind) String() string {
 		return "end of input"
 	case EventBarrier:
 		return "barrier"
+	case EventIdle:
+		return "idle"
 	case EventConnectionLost:
 		return "connection lost"
 	}

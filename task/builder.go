@@ -107,7 +107,7 @@ func (b *builder) task(ref Ref) error {
 	ctx := &Context{
 		Done: done, Name: h.graph.TaskName(ref.Vertex, ref.Subtask), Subtask: ref.Subtask, Parallelism: h.graph.Parallelism[ref.Vertex],
 		Log: h.cfg.Log, PreAggregation: h.cfg.Settings.PreAggregation, WatermarkInterval: h.cfg.Settings.WatermarkInterval,
-		FlushInterval: h.cfg.Settings.BufferTimeout, figures: newFigures(),
+		FlushInterval: h.cfg.Settings.BufferTimeout, figures: newFigures(), wall: wallClock,
 	}
 	if ctx.FlushInterval < 0 {
 		ctx.FlushInterval = h.cfg.Settings.WatermarkInterval
@@ -130,11 +130,11 @@ func (b *builder) task(ref Ref) error {
 	c := &chainBuilder{layout: h.layout, chain: chain, ctx: ctx, outlets: outlets}
 	b.subtasks = append(b.subtasks, built{id: id, start: func() error {
 		if chain.Head.Source {
-			next, err := c.output(chain.Head)
+			out, err := c.outputs(chain.Head)
 			if err != nil {
 				return err
 			}
-			t.head = chain.Head.Code.(sourceCode).head(ctx, next, func() {
+			t.head = chain.Head.Code.(sourceCode).head(ctx, out, func() {
 				h.cfg.Events(Event{Vertex: ref.Vertex, Subtask: ref.Subtask, State: Running, WantsSplit: true})
 			})
 			return nil
@@ -159,7 +159,8 @@ func (b *builder) gates(ctx *Context, ref Ref, inbox *shuffle.Inbox) ([]gate, er
 			Edge: uint32(x), To: uint32(ref.Subtask), Index: i, Inbox: inbox,
 			Exclusive: b.host.cfg.Settings.Network.BuffersPerChannel, Pool: b.pool(ref, x, memory.Gate),
 		}
-		for _, s := range b.opposite(x, ref.Subtask, b.host.graph.Plan.Exchanges[x].From) {
+		span := b.host.graph.Producers(x, ref.Subtask)
+		for _, s := range b.opposite(b.host.graph.Plan.Exchanges[x].From, span) {
 			worker := b.workers[s]
 			cfg.Channels = append(cfg.Channels, shuffle.Source{Subtask: uint32(s.Index), Worker: worker})
 			g.remote = append(g.remote, worker != b.host.cfg.Worker)
@@ -179,7 +180,8 @@ func (b *builder) outlets(ctx *Context, ref Ref) (map[int]*outlet, error) {
 	outlets := map[int]*outlet{}
 	for _, x := range b.host.graph.Outputs(ref.Vertex) {
 		cfg := shuffle.PartitionConfig{Edge: uint32(x), From: uint32(ref.Subtask), Pool: b.pool(ref, x, memory.Partition)}
-		for _, s := range b.opposite(x, ref.Subtask, b.host.graph.Plan.Exchanges[x].To) {
+		span := b.host.graph.Consumers(x, ref.Subtask)
+		for _, s := range b.opposite(b.host.graph.Plan.Exchanges[x].To, span) {
 			cfg.Channels = append(cfg.Channels, shuffle.Target{Subtask: uint32(s.Index), Worker: b.workers[s]})
 		}
 		p, err := b.host.endpoint.NewPartition(cfg)
@@ -202,12 +204,9 @@ func (b *builder) pool(ref Ref, exchange int, kind memory.PoolKind) *shuffle.Poo
 	return b.pools[poolKey{memory.Subtask{Vertex: ref.Vertex, Index: ref.Subtask}, exchange, kind}]
 }
 
-// opposite returns the subtasks of vertex that exchange x connects with subtask.
-func (b *builder) opposite(x, subtask, vertex int) (subtasks []ids.Subtask) {
-	if b.host.graph.Pointwise(x) {
-		return []ids.Subtask{{Vertex: vertex, Index: subtask}}
-	}
-	for i := range b.host.graph.Parallelism[vertex] {
+// opposite returns the subtasks of a vertex that an exchange connects a subtask with.
+func (b *builder) opposite(vertex int, span memory.Span) (subtasks []ids.Subtask) {
+	for i := span.First; i < span.End; i++ {
 		subtasks = append(subtasks, ids.Subtask{Vertex: vertex, Index: i})
 	}
 	return subtasks
@@ -221,34 +220,54 @@ type chainBuilder struct {
 	outlets map[int]*outlet
 }
 
-// receiver builds node n and what follows it in the chain.
-func (c *chainBuilder) receiver(n *dataflow.Node) (any, error) {
-	next, err := c.output(n)
+// operator builds node n and what follows it in the chain.
+func (c *chainBuilder) operator(n *dataflow.Node) (Inputs, error) {
+	out, err := c.outputs(n)
 	if err != nil {
 		return nil, err
 	}
-	r, err := n.Code.(Operator).Build(c.ctx, next)
+	in, err := n.Code.(Operator).Build(c.ctx, out)
 	if err != nil {
 		return nil, fmt.Errorf("%s %q: %w", n.Kind, n.Name, err)
 	}
-	return r, nil
+	return in, nil
 }
 
-// output builds everything that takes the output of n; nil for a sink.
-func (c *chainBuilder) output(n *dataflow.Node) (any, error) {
-	var receivers []any
-	for _, m := range c.chain.Nodes {
-		if m.Input == nil || m.Input.From != n {
+// outputs builds everything that takes the output of n.
+func (c *chainBuilder) outputs(n *dataflow.Node) (Outputs, error) {
+	out := Outputs{ports: make([]any, 1+len(n.Sides))}
+	for port := range out.ports {
+		joiner := n.Code
+		if port > 0 {
+			out.sides = append(out.sides, n.Sides[port-1].Name)
+			joiner = n.Sides[port-1].Code
+		}
+		receivers, err := c.consumers(n, port)
+		if err != nil {
+			return Outputs{}, err
+		}
+		if len(receivers) > 0 {
+			out.ports[port] = joiner.(Joiner).Join(receivers)
+		}
+	}
+	return out, nil
+}
+
+// consumers builds what takes one output of n: operators of the chain, and
+// exchanges that leave it.
+func (c *chainBuilder) consumers(n *dataflow.Node, port int) (receivers []any, err error) {
+	for _, m := range c.chain.Nodes[1:] {
+		if in := m.Inputs[0]; in.From != n || in.Port != port {
 			continue
 		}
-		r, err := c.receiver(m)
+		r, err := c.operator(m)
 		if err != nil {
 			return nil, err
 		}
-		receivers = append(receivers, r)
+		receivers = append(receivers, r[0])
 	}
 	for x, edge := range c.layout.Edges {
-		if edge.From != n {
+		if edge.From != n || edge.Port != port {
 			continue
 		}
 		w, err := edge.Code.(Exchange).Writer(c.ctx, c.outlets[x])
@@ -257,25 +276,26 @@ func (c *chainBuilder) output(n *dataflow.Node) (any, error) {
 		}
 		receivers = append(receivers, w)
 	}
-	if len(receivers) == 0 {
-		return nil, nil
-	}
-	return n.Code.(Operator).Join(receivers), nil
+	return receivers, nil
 }
 
 // input builds the whole chain behind the gates.
 func (c *chainBuilder) input(inbox *shuffle.Inbox, gates []gate) (head, error) {
-	first, err := c.receiver(c.chain.Head)
+	operator, err := c.operator(c.chain.Head)
 	if err != nil {
 		return nil, err
 	}
 	var inputs []inputGate
 	for _, g := range gates {
-		r, err := c.layout.Edges[g.exchange].Code.(Exchange).Reader(c.ctx, first)
+		edge := c.layout.Edges[g.exchange]
+		r, err := edge.Code.(Exchange).Reader(c.ctx, operator[edge.Ordinal])
 		if err != nil {
 			return nil, err
 		}
 		inputs = append(inputs, inputGate{reader: r, remote: g.remote})
 	}
-	return newInputHead(c.ctx, inbox, inputs, first.(signals)), nil
+	return newInputHead(c.ctx, inbox, inputs, operator[0].(signals)), nil
 }
+
+// wallClock is the processing time outside of tests.
+func wallClock() int64 { return time.Now().UnixMilli() }

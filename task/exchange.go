@@ -211,6 +211,12 @@ func (w *writer[T]) Watermark(t int64) error {
 	return nil
 }
 
+// Idle implements [Receiver].
+func (w *writer[T]) Idle() error {
+	w.outlet.idle()
+	return nil
+}
+
 // End implements [Receiver].
 func (w *writer[T]) End() error {
 	w.outlet.end()

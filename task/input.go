@@ -51,12 +51,6 @@ type inputGate struct {
 	remote []bool
 }
 
-// signals are the calls of a Receiver that do not depend on its type.
-type signals interface {
-	Watermark(t int64) error
-	End() error
-}
-
 func newInputHead(ctx *Context, inbox *shuffle.Inbox, gates []inputGate, next signals) *inputHead {
 	channels := 0
 	for i := range gates {
@@ -109,12 +103,30 @@ func (h *inputHead) read(limit int) (int, status, error) {
 	return n, working, h.raise(h.gate.first+h.channel, watermark)
 }
 
+// raise notes that a channel brought records or a watermark.
 func (h *inputHead) raise(channel int, t int64) error {
-	if !h.valve.raise(channel, t) {
+	was := h.valve.idle
+	return h.signal(h.valve.raise(channel, t), was)
+}
+
+// rest notes that a channel is idle. The task is when all of them are.
+func (h *inputHead) rest(channel int) error {
+	was := h.valve.idle
+	return h.signal(h.valve.rest(channel), was)
+}
+
+// signal hands on what the valve says, given whether the task was idle before.
+func (h *inputHead) signal(rose, wasIdle bool) error {
+	if rose {
+		h.ctx.figures.Watermark.Store(h.valve.low)
+		if err := h.next.Watermark(h.valve.low); err != nil {
+			return err
+		}
+	}
+	if wasIdle || !h.valve.idle {
 		return nil
 	}
-	h.ctx.figures.Watermark.Store(h.valve.low)
-	return h.next.Watermark(h.valve.low)
+	return h.ctx.afterResults(h.next.Idle)
 }
 
 func (h *inputHead) event(gate *inputGate, d shuffle.Delivery) (int, status, error) {
@@ -124,6 +136,8 @@ func (h *inputHead) event(gate *inputGate, d shuffle.Delivery) (int, status, err
 			return 0, working, h.raise(gate.first+d.Channel, MaxTime)
 		}
 		return 0, ended, h.next.End()
+	case shuffle.EventIdle:
+		return 0, working, h.rest(gate.first + d.Channel)
 	case shuffle.EventConnectionLost:
 		return 0, working, d.Event.Err
 	default:

@@ -27,6 +27,7 @@ type recorder[T any] struct {
 	watermarks []int64
 	// marks[i] is how many records came before watermark i.
 	marks []int
+	idle  int
 	ended bool
 	fail  error
 }
@@ -51,7 +52,8 @@ func (r *recorder[T]) Watermark(t int64) error {
 	return r.fail
 }
 
-func (r *recorder[T]) End() error { r.ended = true; return r.fail }
+func (r *recorder[T]) Idle() error { r.idle++; return r.fail }
+func (r *recorder[T]) End() error  { r.ended = true; return r.fail }
 
 func (r *recorder[T]) values() (values []T) {
 	for _, v := range r.records {
@@ -65,14 +67,18 @@ type sink[T any] struct{}
 
 func (sink[T]) Push([]T, []int64) error { return nil }
 func (sink[T]) Watermark(int64) error   { return nil }
+func (sink[T]) Idle() error             { return nil }
 func (sink[T]) End() error              { return nil }
+
+// to is the outputs of an operator whose main output goes to r.
+func to(r any) Outputs { return Outputs{ports: []any{r}} }
 
 // testContext is a task's context outside of a host.
 func testContext(t testing.TB) *Context {
 	t.Helper()
 	c := &Context{
 		Done: t.Context(), Name: "test (1/1)", Parallelism: 1, Log: slog.New(slog.DiscardHandler), PreAggregation: true,
-		FlushInterval: 100 * time.Millisecond, WatermarkInterval: 200 * time.Millisecond, figures: newFigures(),
+		FlushInterval: 100 * time.Millisecond, WatermarkInterval: 200 * time.Millisecond, figures: newFigures(), wall: wallClock,
 	}
 	c.clock.start = time.Now()
 	t.Cleanup(func() {

@@ -5,9 +5,10 @@ import "fmt"
 // Operator builds the instances of one operator of the graph. Types are erased
 // here, where chains are put together, and nowhere on the way of a record.
 type Operator interface {
-	// Build returns the Receiver[T] of a new instance; next is the Receiver[U]
-	// that takes its output, nil for a sink.
-	Build(ctx *Context, next any) (receiver any, err error)
+	// Build returns the receivers of a new instance that hands its results to out:
+	// a Receiver[T], or one for each of two inputs. With two, all watermarks and the
+	// end go to the first, and hold for both.
+	Build(ctx *Context, out Outputs) (Inputs, error)
 	// Join makes one Receiver[U] of several consumers of the operator's output.
 	Join(receivers []any) any
 }
@@ -19,14 +20,15 @@ type Map[T, U any] struct {
 }
 
 // Build implements [Operator].
-func (m Map[T, U]) Build(_ *Context, next any) (any, error) {
-	return &mapReceiver[T, U]{f: m.F, next: next.(Receiver[U]), out: make([]U, BatchSize)}, nil
+func (m Map[T, U]) Build(_ *Context, out Outputs) (Inputs, error) {
+	return Inputs{&mapReceiver[T, U]{passing: out.passing(), f: m.F, next: main[U](out), out: make([]U, BatchSize)}}, nil
 }
 
 // Join implements [Operator].
 func (m Map[T, U]) Join(receivers []any) any { return join[U](receivers) }
 
 type mapReceiver[T, U any] struct {
+	passing
 	f    func([]T, []U) error
 	next Receiver[U]
 	out  []U
@@ -40,21 +42,21 @@ func (m *mapReceiver[T, U]) Push(values []T, times []int64) error {
 	return m.next.Push(out, times)
 }
 
-func (m *mapReceiver[T, U]) Watermark(t int64) error { return m.next.Watermark(t) }
-func (m *mapReceiver[T, U]) End() error              { return m.next.End() }
-
 // Filter is the operator that keeps the records for which F returns true.
 type Filter[T any] struct{ F func(T) bool }
 
 // Build implements [Operator].
-func (f Filter[T]) Build(_ *Context, next any) (any, error) {
-	return &filterReceiver[T]{keep: f.F, next: next.(Receiver[T]), out: make([]T, BatchSize), times: make([]int64, BatchSize)}, nil
+func (f Filter[T]) Build(_ *Context, out Outputs) (Inputs, error) {
+	return Inputs{&filterReceiver[T]{
+		passing: out.passing(), keep: f.F, next: main[T](out), out: make([]T, BatchSize), times: make([]int64, BatchSize),
+	}}, nil
 }
 
 // Join implements [Operator].
 func (f Filter[T]) Join(receivers []any) any { return join[T](receivers) }
 
 type filterReceiver[T any] struct {
+	passing
 	keep  func(T) bool
 	next  Receiver[T]
 	out   []T
@@ -75,25 +77,23 @@ func (f *filterReceiver[T]) Push(values []T, times []int64) error {
 	return f.next.Push(f.out[:n], f.times[:n])
 }
 
-func (f *filterReceiver[T]) Watermark(t int64) error { return f.next.Watermark(t) }
-func (f *filterReceiver[T]) End() error              { return f.next.End() }
-
 // FlatMap is the operator that turns each T into any number of U.
 type FlatMap[T, U any] struct {
 	F func(T, func(U)) error
 }
 
 // Build implements [Operator].
-func (f FlatMap[T, U]) Build(_ *Context, next any) (any, error) {
-	r := &flatMapReceiver[T, U]{f: f.F, out: newBatch(next.(Receiver[U]))}
+func (f FlatMap[T, U]) Build(_ *Context, out Outputs) (Inputs, error) {
+	r := &flatMapReceiver[T, U]{passing: out.passing(), f: f.F, out: newBatch(main[U](out))}
 	r.emit = func(u U) { r.out.add(u, r.time) }
-	return r, nil
+	return Inputs{r}, nil
 }
 
 // Join implements [Operator].
 func (f FlatMap[T, U]) Join(receivers []any) any { return join[U](receivers) }
 
 type flatMapReceiver[T, U any] struct {
+	passing
 	f    func(T, func(U)) error
 	out  *batch[U]
 	time int64
@@ -112,9 +112,6 @@ func (f *flatMapReceiver[T, U]) Push(values []T, times []int64) error {
 	}
 	return f.out.send()
 }
-
-func (f *flatMapReceiver[T, U]) Watermark(t int64) error { return f.out.next.Watermark(t) }
-func (f *flatMapReceiver[T, U]) End() error              { return f.out.next.End() }
 
 // batch collects an operator's output and hands it on when it is full.
 type batch[T any] struct {
@@ -157,17 +154,20 @@ type Timestamps[T any] struct {
 }
 
 // Build implements [Operator].
-func (s Timestamps[T]) Build(_ *Context, next any) (any, error) {
+func (s Timestamps[T]) Build(_ *Context, out Outputs) (Inputs, error) {
 	if s.Bound < 0 {
 		return nil, fmt.Errorf("a bound of %d ms for out-of-order records: it must not be negative", s.Bound)
 	}
-	return &timestampReceiver[T]{assign: s.Times, bound: s.Bound, max: NoTime, next: next.(Receiver[T]), times: make([]int64, BatchSize)}, nil
+	return Inputs{&timestampReceiver[T]{
+		passing: out.passing(), assign: s.Times, bound: s.Bound, max: NoTime, next: main[T](out), times: make([]int64, BatchSize),
+	}}, nil
 }
 
 // Join implements [Operator].
 func (s Timestamps[T]) Join(receivers []any) any { return join[T](receivers) }
 
 type timestampReceiver[T any] struct {
+	passing
 	assign func([]T, []int64)
 	bound  int64
 	max    int64
@@ -200,5 +200,3 @@ func (s *timestampReceiver[T]) Watermark(t int64) error {
 	}
 	return s.next.Watermark(t)
 }
-
-func (s *timestampReceiver[T]) End() error { return s.next.End() }

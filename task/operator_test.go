@@ -9,7 +9,7 @@ import (
 
 func buildOperator[T any](t testing.TB, o Operator, next any) Receiver[T] {
 	t.Helper()
-	return must[any](t)(o.Build(testContext(t), next)).(Receiver[T])
+	return must[Inputs](t)(o.Build(testContext(t), to(next)))[0].(Receiver[T])
 }
 
 // TestFlatMapExpands: one record may become many batches, none larger than

@@ -114,12 +114,17 @@ func (o *outlet) sendWatermarks() (any bool) {
 }
 
 // end sends everything, and after it that nothing will follow.
-func (o *outlet) end() {
+func (o *outlet) end() { o.sendLast(shuffle.EventEndOfInput) }
+
+// idle sends everything, and after it that nothing follows for a while.
+func (o *outlet) idle() { o.sendLast(shuffle.EventIdle) }
+
+func (o *outlet) sendLast(kind shuffle.EventKind) {
 	for c := range o.channels {
 		o.seal(c)
 	}
 	o.sendWatermarks()
 	for c := range o.channels {
-		o.partition.SendEvent(c, shuffle.Event{Kind: shuffle.EventEndOfInput})
+		o.partition.SendEvent(c, shuffle.Event{Kind: kind})
 	}
 }

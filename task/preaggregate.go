@@ -64,7 +64,8 @@ func (x PreAggregatedExchange[K, T, A, O]) Reader(ctx *Context, next any) (reade
 	if err != nil {
 		return nil, err
 	}
-	to := &partialReceiver[K, T, A, O]{next: next.(*tumblingReceiver[K, T, A, O])}
+	window := next.(*tumblingReceiver[K, T, A, O])
+	to := &partialReceiver[K, T, A, O]{passing: passing{window}, next: window}
 	return &markedReader{records: records, partials: x.partials.reader(to)}, nil
 }
 
@@ -85,14 +86,13 @@ func (m *markedReader) step(limit int) (int, bool, error) { return m.current.ste
 
 // partialReceiver hands partial results to the window operator.
 type partialReceiver[K comparable, T, A, O any] struct {
+	passing
 	next *tumblingReceiver[K, T, A, O]
 }
 
 func (p *partialReceiver[K, T, A, O]) Push(values []Partial[K, A], starts []int64) error {
 	return p.next.pushPartials(values, starts)
 }
-func (p *partialReceiver[K, T, A, O]) Watermark(t int64) error { return p.next.Watermark(t) }
-func (p *partialReceiver[K, T, A, O]) End() error              { return p.next.End() }
 
 // preAggregator combines records in a table for each pane. A pane's results
 // leave when the watermark reaches the pane's end, and all of them when there
@@ -258,6 +258,15 @@ func (p *preAggregator[K, T, A, O]) Watermark(t int64) error {
 	}
 	p.panes.watermark = t
 	return p.writer.Watermark(t)
+}
+
+// Idle is handed on behind all results: what others bring meanwhile would make
+// them late.
+func (p *preAggregator[K, T, A, O]) Idle() error {
+	if err := p.drain(MaxTime); err != nil {
+		return err
+	}
+	return p.writer.Idle()
 }
 
 func (p *preAggregator[K, T, A, O]) End() error { return p.writer.End() }

@@ -23,7 +23,7 @@ func newPreAggregated[K comparable, T, A, O any](t testing.TB, channels int, ope
 	x := must[PreAggregatedExchange[K, T, A, O]](t)(operator.PreAggregated(must[Records[T]](t)(NewRecords[T]())))
 	p.sender = must[any](t)(x.Writer(p.wire.ctx, p.wire.outlet)).(*preAggregator[K, T, A, O])
 	for c := range channels {
-		built := must[any](t)(operator.Build(p.ctx, Receiver[O](&p.outs[c])))
+		built := must[Inputs](t)(operator.Build(p.ctx, to(Receiver[O](&p.outs[c]))))[0]
 		p.windows = append(p.windows, built.(*tumblingReceiver[K, T, A, O]))
 		p.readers = append(p.readers, must[reader](t)(x.Reader(p.ctx, built)))
 	}

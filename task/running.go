@@ -10,17 +10,18 @@ type RunningAggregate[K comparable, T, A, O any] struct {
 }
 
 // Build implements [Operator].
-func (r RunningAggregate[K, T, A, O]) Build(_ *Context, next any) (any, error) {
-	return &runningReceiver[K, T, A, O]{
-		keyed: newKeyed(r.Keys), agg: r.Aggregation, table: memory.NewTable[K, A](r.Keys.kind),
-		index: make([]uint32, BatchSize), out: make([]O, BatchSize), next: next.(Receiver[O]),
-	}, nil
+func (r RunningAggregate[K, T, A, O]) Build(_ *Context, out Outputs) (Inputs, error) {
+	return Inputs{&runningReceiver[K, T, A, O]{
+		passing: out.passing(), keyed: newKeyed(r.Keys), agg: r.Aggregation, table: memory.NewTable[K, A](r.Keys.kind),
+		index: make([]uint32, BatchSize), out: make([]O, BatchSize), next: main[O](out),
+	}}, nil
 }
 
 // Join implements [Operator].
 func (r RunningAggregate[K, T, A, O]) Join(receivers []any) any { return join[O](receivers) }
 
 type runningReceiver[K comparable, T, A, O any] struct {
+	passing
 	keyed keyed[K, T]
 	agg   Aggregation[K, T, A, O]
 	table *memory.Table[K, A]
@@ -42,9 +43,6 @@ func (r *runningReceiver[K, T, A, O]) Push(values []T, times []int64) error {
 	}
 	return r.next.Push(out, times)
 }
-
-func (r *runningReceiver[K, T, A, O]) Watermark(t int64) error { return r.next.Watermark(t) }
-func (r *runningReceiver[K, T, A, O]) End() error              { return r.next.End() }
 
 // Reduced is the accumulator of a reduction: the value so far, if there is one.
 type Reduced[T any] struct {

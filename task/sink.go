@@ -21,14 +21,14 @@ type Writer[T any] interface {
 type SinkCode[T any] struct{ Sink Sink[T] }
 
 // Build implements [Operator].
-func (s SinkCode[T]) Build(ctx *Context, _ any) (any, error) {
+func (s SinkCode[T]) Build(ctx *Context, _ Outputs) (Inputs, error) {
 	w, err := s.Sink.Open(ctx.Done, ctx.Subtask, ctx.Parallelism, ctx.Name)
 	if err != nil {
 		return nil, fmt.Errorf("open sink: %w", err)
 	}
 	ctx.OnClose(w.Close)
 	ctx.OnFlush(w.Flush)
-	return &sinkReceiver[T]{writer: w}, nil
+	return Inputs{&sinkReceiver[T]{writer: w}}, nil
 }
 
 // Join implements [Operator]; nothing follows a sink.
@@ -38,4 +38,5 @@ type sinkReceiver[T any] struct{ writer Writer[T] }
 
 func (s *sinkReceiver[T]) Push(values []T, _ []int64) error { return s.writer.Write(values) }
 func (s *sinkReceiver[T]) Watermark(int64) error            { return nil }
+func (s *sinkReceiver[T]) Idle() error                      { return nil }
 func (s *sinkReceiver[T]) End() error                       { return s.writer.Flush() }

@@ -37,14 +37,14 @@ type SplitLister interface {
 type sourceCode interface {
 	Operator
 	SplitLister
-	head(ctx *Context, next any, request func()) head
+	head(ctx *Context, out Outputs, request func()) head
 }
 
 // SourceCode is the operator at the beginning of a stream.
 type SourceCode[T any] struct{ Source Source[T] }
 
 // Build implements [Operator]; a source has no predecessor, so nothing calls it.
-func (s SourceCode[T]) Build(*Context, any) (any, error) {
+func (s SourceCode[T]) Build(*Context, Outputs) (Inputs, error) {
 	return nil, errors.New("a source takes no input")
 }
 
@@ -57,8 +57,8 @@ func (s SourceCode[T]) ListSplits(ctx context.Context, parallelism int) ([]Split
 	return splits, s.Source.Bounded(), err
 }
 
-func (s SourceCode[T]) head(ctx *Context, next any, request func()) head {
-	h := &sourceHead[T]{ctx: ctx, source: s.Source, next: next.(Receiver[T]), request: request, values: make([]T, BatchSize), times: make([]int64, BatchSize)}
+func (s SourceCode[T]) head(ctx *Context, out Outputs, request func()) head {
+	h := &sourceHead[T]{ctx: ctx, source: s.Source, next: main[T](out), request: request, values: make([]T, BatchSize), times: make([]int64, BatchSize)}
 	for i := range h.times {
 		h.times[i] = NoTime
 	}

@@ -161,8 +161,12 @@ func (t *task) loop() error {
 		if err := t.open(); err != nil {
 			return err
 		}
+		alarm, err := t.ring()
+		if err != nil {
+			return err
+		}
 		if o := t.blocked(); o != nil {
-			if err := t.wait(backpressured, o.partition.Ready()); err != nil {
+			if err := t.wait(backpressured, alarm, o.partition.Ready()); err != nil {
 				return err
 			}
 			continue
@@ -175,7 +179,7 @@ func (t *task) loop() error {
 			return t.drain()
 		}
 		if s == waiting {
-			if err := t.rest(); err != nil {
+			if err := t.rest(alarm); err != nil {
 				return err
 			}
 		}
@@ -287,20 +291,36 @@ func (t *task) flushSinks() error {
 
 // rest waits for input. Sinks write first what they have; buffers leave when
 // their timeout ends.
-func (t *task) rest() error {
+func (t *task) rest(alarm time.Duration) error {
 	if err := t.flushSinks(); err != nil {
 		return err
 	}
-	return t.wait(idle, t.head.ready()...)
+	return t.wait(idle, alarm, t.head.ready()...)
 }
 
-// wait blocks until one of the channels, the mailbox or the next flush is due,
-// or the task is canceled.
-func (t *task) wait(a activity, channels ...<-chan struct{}) error {
+// ring calls the alarms that are due and returns when the next one is, or never.
+// Emitting needs a buffer, so they wait where there is none.
+func (t *task) ring() (next time.Duration, err error) {
+	if len(t.ctx.alarms.heap) == 0 || t.blocked() != nil {
+		return never, nil
+	}
+	at, err := t.ctx.ring()
+	if err != nil || at == MaxTime {
+		return never, err
+	}
+	if left := at - t.ctx.Now(); left < math.MaxInt64/int64(time.Millisecond) {
+		return t.ctx.clock.now() + time.Duration(left)*time.Millisecond, nil
+	}
+	return never, nil
+}
+
+// wait blocks until one of the channels or the mailbox has something, the next
+// flush or alarm is due, or the task is canceled.
+func (t *task) wait(a activity, alarm time.Duration, channels ...<-chan struct{}) error {
 	t.ctx.figures.enter(a, t.ctx.clock.now())
 	var due <-chan time.Time
-	if t.due != never {
-		t.timer.Reset(t.due - t.ctx.clock.now())
+	if next := min(t.due, alarm); next != never {
+		t.timer.Reset(next - t.ctx.clock.now())
 		due = t.timer.C
 	}
 	switch len(channels) {

@@ -31,15 +31,15 @@ type TumblingAggregate[K comparable, T, A, O any] struct {
 }
 
 // Build implements [Operator].
-func (w TumblingAggregate[K, T, A, O]) Build(ctx *Context, next any) (any, error) {
+func (w TumblingAggregate[K, T, A, O]) Build(ctx *Context, out Outputs) (Inputs, error) {
 	if w.Size <= 0 {
 		return nil, fmt.Errorf("a window size of %d ms: it must be at least 1", w.Size)
 	}
-	return &tumblingReceiver[K, T, A, O]{
-		keyed: newKeyed(w.Keys),
-		agg:   w.Aggregation, panes: panes[K, A]{size: w.Size, offset: w.Offset, kind: w.Keys.kind, watermark: NoTime},
-		index: make([]uint32, BatchSize), ctx: ctx, out: newBatch(next.(Receiver[O])),
-	}, nil
+	return Inputs{&tumblingReceiver[K, T, A, O]{
+		passing: out.passing(), keyed: newKeyed(w.Keys),
+		agg: w.Aggregation, panes: panes[K, A]{size: w.Size, offset: w.Offset, kind: w.Keys.kind, watermark: NoTime},
+		index: make([]uint32, BatchSize), ctx: ctx, out: newBatch(main[O](out)),
+	}}, nil
 }
 
 // Join implements [Operator].
@@ -47,6 +47,7 @@ func (w TumblingAggregate[K, T, A, O]) Join(receivers []any) any { return join[O
 
 // tumblingReceiver keeps one table per pane, and a pane is a window.
 type tumblingReceiver[K comparable, T, A, O any] struct {
+	passing
 	keyed keyed[K, T]
 	agg   Aggregation[K, T, A, O]
 	panes panes[K, A]
@@ -148,7 +149,7 @@ func (r *tumblingReceiver[K, T, A, O]) merge(t *memory.Table[K, A], keys []K, ha
 func (r *tumblingReceiver[K, T, A, O]) Watermark(t int64) error {
 	if r.panes.complete(t) == nil {
 		r.panes.watermark = t
-		return r.out.next.Watermark(t)
+		return r.passing.Watermark(t)
 	}
 	r.until = t
 	r.ctx.Postpone(r)
@@ -178,7 +179,7 @@ func (r *tumblingReceiver[K, T, A, O]) resume(limit int) (n int, done bool, err 
 		return n, false, err
 	}
 	r.panes.watermark = r.until
-	return n, true, r.out.next.Watermark(r.until)
+	return n, true, r.passing.Watermark(r.until)
 }
 
 // emit emits up to limit results of a pane, and reports whether these were the
@@ -196,8 +197,6 @@ func (r *tumblingReceiver[K, T, A, O]) emit(p *pane[K, A], limit int) (n int, al
 	r.cursor = uint32(len(t.Slots()))
 	return n, true
 }
-
-func (r *tumblingReceiver[K, T, A, O]) End() error { return r.out.next.End() }
 
 // pane is the part of event time that one table holds: [start, end) in ms.
 type pane[K comparable, A any] struct {

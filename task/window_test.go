@@ -101,7 +101,7 @@ func TestTumblingWindow(t *testing.T) {
 		ctx := testContext(tb)
 		operator := TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: rapid.Int64Range(1, 20).Draw(t, "size"), Offset: rapid.Int64Range(-30, 30).Draw(t, "offset")}
 		var out recorder[sumResult]
-		built := must[any](tb)(operator.Build(ctx, Receiver[sumResult](&out)))
+		built := must[Inputs](tb)(operator.Build(ctx, to(Receiver[sumResult](&out))))[0]
 		window := built.(*tumblingReceiver[int, int64, sum, sumResult])
 
 		type slot struct {
@@ -190,7 +190,7 @@ func TestFiringIsResumable(t *testing.T) {
 			keys, a := sums(func(v int64) int { return int(v) })
 			ctx := testContext(t)
 			var out recorder[sumResult]
-			w := must[any](t)(TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: 10}.Build(ctx, Receiver[sumResult](&out))).(*tumblingReceiver[int, int64, sum, sumResult])
+			w := must[Inputs](t)(TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: 10}.Build(ctx, to(Receiver[sumResult](&out))))[0].(*tumblingReceiver[int, int64, sum, sumResult])
 			for i := range int64(n) {
 				if err := w.Push([]int64{i}, []int64{i % 20}); err != nil { // two panes
 					t.Fatal(err)
@@ -246,7 +246,7 @@ func TestLatePartialResults(t *testing.T) {
 	keys, a := sums(func(v int64) int { return int(v) })
 	ctx := testContext(t)
 	var out recorder[sumResult]
-	w := must[any](t)(TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: 10}.Build(ctx, Receiver[sumResult](&out))).(*tumblingReceiver[int, int64, sum, sumResult])
+	w := must[Inputs](t)(TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: 10}.Build(ctx, to(Receiver[sumResult](&out))))[0].(*tumblingReceiver[int, int64, sum, sumResult])
 	if err := w.Watermark(9); err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestLatePartialResults(t *testing.T) {
 
 func TestWindowWithoutEventTimes(t *testing.T) {
 	keys, a := sums(func(v int64) int { return 0 })
-	w := must[any](t)(TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: 10}.Build(testContext(t), Receiver[sumResult](&recorder[sumResult]{}))).(Receiver[int64])
+	w := must[Inputs](t)(TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: 10}.Build(testContext(t), to(Receiver[sumResult](&recorder[sumResult]{}))))[0].(Receiver[int64])
 	if err := w.Push([]int64{1}, []int64{NoTime}); err == nil {
 		t.Error("a record without an event time is in a window")
 	}

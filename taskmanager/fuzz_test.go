@@ -14,7 +14,7 @@ import (
 func FuzzDecodePlan(f *testing.F) {
 	g := dataflow.NewGraph("a job")
 	source := g.Add(&dataflow.Node{Kind: "source", Name: "numbers", OutputType: "int", Source: true})
-	g.Add(&dataflow.Node{Kind: "sink", Name: "nowhere", Input: &dataflow.Input{From: source, Partitioning: dataflow.Hash, RecordType: "int", KeyType: "int"}})
+	g.Add(&dataflow.Node{Kind: "sink", Name: "nowhere", Inputs: []*dataflow.Input{{From: source, Partitioning: dataflow.Hash, RecordType: "int", KeyType: "int"}}})
 	for _, p := range []*planv1.Plan{
 		dataflow.ToProto(g.Layout().Plan),
 		{FormatVersion: dataflow.PlanFormat, JobName: "mistaken", Mistakes: []string{"main.go:1: all of it"}},

@@ -33,11 +33,11 @@ func dataflowGraph(name string) *dataflow.Graph {
 	source := g.Add(&dataflow.Node{Kind: "source", Name: "numbers", OutputType: "int", Position: "job/main.go:7", Source: true, Bounded: true})
 	mapped := g.Add(&dataflow.Node{
 		Kind: "map", Name: name, OutputType: "int", Position: "job/main.go:8",
-		Input: &dataflow.Input{From: source, Partitioning: dataflow.Forward, RecordType: "int"},
+		Inputs: []*dataflow.Input{{From: source, Partitioning: dataflow.Forward, RecordType: "int"}},
 	})
 	g.Add(&dataflow.Node{
 		Kind: "sink", Name: "nowhere", Position: "job/main.go:9",
-		Input: &dataflow.Input{From: mapped, Partitioning: dataflow.Rebalance, RecordType: "int"},
+		Inputs: []*dataflow.Input{{From: mapped, Partitioning: dataflow.Rebalance, RecordType: "int"}},
 	})
 	return g
 }

@@ -30,7 +30,7 @@ import (
 func testGraph() *dataflow.Graph {
 	g := dataflow.NewGraph("a test's job")
 	source := g.Add(&dataflow.Node{Kind: "source", Name: "numbers", OutputType: "int", Source: true, Bounded: true})
-	g.Add(&dataflow.Node{Kind: "sink", Name: "nowhere", Input: &dataflow.Input{From: source, Partitioning: dataflow.Rebalance, RecordType: "int"}})
+	g.Add(&dataflow.Node{Kind: "sink", Name: "nowhere", Inputs: []*dataflow.Input{{From: source, Partitioning: dataflow.Rebalance, RecordType: "int"}}})
 	return g
 }
 

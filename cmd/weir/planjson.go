@@ -37,7 +37,7 @@ func encodePlan(p *dataflow.Plan, defaultParallelism int) (string, error) {
 		return "", err
 	}
 	out := planJSON{Nodes: []nodeJSON{}}
-	last := make([]int, len(p.Vertices)) // The node that each vertex ends with.
+	first := make([]int, len(p.Vertices)) // The node that each vertex begins with.
 	for v := range p.Vertices {
 		vertex := &p.Vertices[v]
 		for i, o := range vertex.Operators {
@@ -53,15 +53,15 @@ func encodePlan(p *dataflow.Plan, defaultParallelism int) (string, error) {
 			}
 			n.Contents = n.Type
 			if i > 0 {
-				n.Predecessors = []predecessorJSON{{ID: n.ID - 1, ShipStrategy: dataflow.Forward.String()}}
+				n.Predecessors = []predecessorJSON{{ID: first[v] + o.Predecessor, ShipStrategy: dataflow.Forward.String()}}
 			} else {
+				first[v] = n.ID
 				for _, x := range graph.Inputs(v) {
-					exchange := p.Exchanges[x]
-					n.Predecessors = append(n.Predecessors, predecessorJSON{ID: last[exchange.From], ShipStrategy: exchange.Partitioning.String()})
+					e := &p.Exchanges[x]
+					n.Predecessors = append(n.Predecessors, predecessorJSON{ID: first[e.From] + e.FromOperator, ShipStrategy: e.Partitioning.String()})
 				}
 			}
 			out.Nodes = append(out.Nodes, n)
-			last[v] = n.ID
 		}
 	}
 	var b bytes.Buffer

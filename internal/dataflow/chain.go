@@ -36,8 +36,8 @@ type Layout struct {
 func (g *Graph) Layout() *Layout {
 	l := &Layout{VertexOf: make([]int, len(g.nodes))}
 	for _, n := range g.nodes {
-		if n.Input != nil && g.chained(n) {
-			v := l.VertexOf[n.Input.From.Index]
+		if g.chained(n) {
+			v := l.VertexOf[n.Inputs[0].From.Index]
 			l.VertexOf[n.Index] = v
 			l.Chains[v].Nodes = append(l.Chains[v].Nodes, n)
 			continue
@@ -49,11 +49,14 @@ func (g *Graph) Layout() *Layout {
 	return l
 }
 
-// chained reports whether n runs in the task of its input: nothing may depend
-// on the default parallelism here (D1).
+// chained reports whether n runs in the task of its only input: nothing may
+// depend on the default parallelism here (D1).
 func (g *Graph) chained(n *Node) bool {
-	from := n.Input.From
-	return !g.NoChaining && n.Input.Partitioning == Forward &&
+	if len(n.Inputs) != 1 {
+		return false
+	}
+	from := n.Inputs[0].From
+	return !g.NoChaining && n.Inputs[0].Partitioning == Forward &&
 		!n.StartChain && !n.NoChain && !from.NoChain &&
 		n.Parallelism == from.Parallelism && n.SlotSharingGroup == from.SlotSharingGroup
 }
@@ -66,25 +69,32 @@ func (g *Graph) describe(l *Layout) *Plan {
 			ID: ids[c.Head.Index], Parallelism: c.Head.Parallelism, Source: c.Head.Source,
 			Bounded: c.Head.Bounded, SlotSharingGroup: c.Head.SlotSharingGroup, Name: chainName(c),
 		}
-		for _, n := range c.Nodes {
-			v.Operators = append(v.Operators, Operator{
+		for i, n := range c.Nodes {
+			o := Operator{
 				ID: ids[n.Index], Name: n.Name, Kind: n.Kind, OutputType: n.OutputType,
 				Position: n.Position, Stateful: n.Stateful,
-			})
+			}
+			if i > 0 {
+				o.Predecessor, o.Side = l.place(n.Inputs[0].From), n.Inputs[0].side()
+			}
+			v.Operators = append(v.Operators, o)
 		}
 		p.Vertices = append(p.Vertices, v)
 	}
 	for _, n := range g.nodes {
-		if n.Input == nil || l.Chains[l.VertexOf[n.Index]].Head != n {
+		if l.Chains[l.VertexOf[n.Index]].Head != n {
 			continue
 		}
-		p.Exchanges = append(p.Exchanges, Exchange{
-			From: l.VertexOf[n.Input.From.Index], To: l.VertexOf[n.Index],
-			Partitioning: n.Input.Partitioning, RecordType: n.Input.RecordType, KeyType: n.Input.KeyType,
-			BufferTimeout: n.Input.From.BufferTimeout, PreAggregated: n.Input.PreAggregated,
-		})
-		l.Edges = append(l.Edges, n.Input)
-		l.Into = append(l.Into, n)
+		for _, in := range n.Inputs {
+			p.Exchanges = append(p.Exchanges, Exchange{
+				From: l.VertexOf[in.From.Index], To: l.VertexOf[n.Index],
+				FromOperator: l.place(in.From), Side: in.side(), Ordinal: in.Ordinal,
+				Partitioning: in.Partitioning, Strict: in.Strict, RecordType: in.RecordType, KeyType: in.KeyType,
+				BufferTimeout: in.From.BufferTimeout, PreAggregated: in.PreAggregated,
+			})
+			l.Edges = append(l.Edges, in)
+			l.Into = append(l.Into, n)
+		}
 	}
 	g.check(p)
 	p.Fingerprint = p.fingerprint()
@@ -97,10 +107,12 @@ func (g *Graph) operatorIDs(p *Plan) []string {
 	ids := make([]string, len(g.nodes))
 	taken := map[string]string{}
 	equal := map[[32]byte]int{} // nodes so far, by their way from the source
+	ways := make([][32]byte, len(g.nodes))
 	for i, n := range g.nodes {
+		ways[i] = wayTo(n, ways)
 		ids[i] = n.ID
 		if n.ID == "" {
-			way := wayTo(n)
+			way := ways[i]
 			ids[i] = derivedID(way, equal[way])
 			equal[way]++
 			if n.Stateful {
@@ -126,18 +138,28 @@ func derivedID(way [32]byte, place int) string {
 	return fmt.Sprintf("%x", h.Sum(nil)[:16])
 }
 
-// wayTo hashes the way from the source to n: names, kinds and partitionings.
-func wayTo(n *Node) [32]byte {
+// wayTo hashes the ways from the sources to n: names, kinds and partitionings.
+// ways has those to the nodes before it.
+func wayTo(n *Node, ways [][32]byte) [32]byte {
 	h := sha256.New()
-	for at := n; ; at = at.Input.From {
-		put(h, at.Kind, at.Name)
-		if at.Input == nil {
-			break
-		}
-		put(h, at.Input.Partitioning.String())
+	put(h, n.Kind, n.Name)
+	for _, in := range n.Inputs {
+		put(h, in.Partitioning.String(), in.side(), strconv.Itoa(in.Ordinal), string(ways[in.From.Index][:]))
 	}
 	return [32]byte(h.Sum(nil))
 }
+
+// side returns the name of the side output that an edge begins at, empty for the
+// main output.
+func (in *Input) side() string {
+	if in.Port == 0 {
+		return ""
+	}
+	return in.From.Sides[in.Port-1].Name
+}
+
+// place returns a node's place in its chain.
+func (l *Layout) place(n *Node) int { return slices.Index(l.Chains[l.VertexOf[n.Index]].Nodes, n) }
 
 func chainName(c Chain) string {
 	names := make([]string, len(c.Nodes))
@@ -160,8 +182,8 @@ func (g *Graph) check(p *Plan) {
 	}
 	consumed := make([]bool, len(g.nodes))
 	for _, n := range g.nodes {
-		if n.Input != nil {
-			consumed[n.Input.From.Index] = true
+		for _, in := range n.Inputs {
+			consumed[in.From.Index] = true
 		}
 		if n.Parallelism < 0 || n.Parallelism > MaxParallelism {
 			p.Mistakes = append(p.Mistakes, fmt.Sprintf("%s: parallelism %d of %s %q: it must be between 1 and %d",
@@ -182,12 +204,12 @@ func (p *Plan) fingerprint() [32]byte {
 	for _, v := range p.Vertices {
 		put(h, "vertex", v.ID, v.Name, strconv.FormatBool(v.Source), strconv.FormatBool(v.Bounded), v.SlotSharingGroup)
 		for _, o := range v.Operators {
-			put(h, "operator", o.ID, o.Name, o.Kind, o.OutputType, strconv.FormatBool(o.Stateful))
+			put(h, "operator", o.ID, o.Name, o.Kind, o.OutputType, strconv.FormatBool(o.Stateful), strconv.Itoa(o.Predecessor), o.Side)
 		}
 	}
 	for _, e := range p.Exchanges {
-		put(h, "exchange", strconv.Itoa(e.From), strconv.Itoa(e.To), e.Partitioning.String(), e.RecordType, e.KeyType,
-			strconv.FormatBool(e.PreAggregated))
+		put(h, "exchange", strconv.Itoa(e.From), strconv.Itoa(e.FromOperator), e.Side, strconv.Itoa(e.To), strconv.Itoa(e.Ordinal),
+			e.Partitioning.String(), e.RecordType, e.KeyType, strconv.FormatBool(e.PreAggregated))
 	}
 	return [32]byte(h.Sum(nil))
 }

@@ -76,6 +76,9 @@ func (o *Operator) describe() string {
 	if o.OutputType != "" {
 		text += ", output " + o.OutputType
 	}
+	if o.Side != "" {
+		text += fmt.Sprintf(", from side output %q", o.Side)
+	}
 	if o.Stateful {
 		text += ", stateful"
 	}
@@ -89,6 +92,12 @@ func (o *Operator) describe() string {
 func (p *Plan) exchange(i int) string {
 	e := &p.Exchanges[i]
 	text := fmt.Sprintf("from %q to %q, %s of %s", p.vertexName(e.From), p.vertexName(e.To), e.Partitioning, e.RecordType)
+	if e.Side != "" {
+		text += fmt.Sprintf(" of its side output %q", e.Side)
+	}
+	if e.Ordinal > 0 {
+		text += ", second input"
+	}
 	if e.KeyType != "" {
 		text += " by " + e.KeyType
 	}
@@ -106,6 +115,7 @@ func (p *Plan) vertexName(i int) string {
 }
 
 func (e *Exchange) equal(other *Exchange) bool {
-	return e.From == other.From && e.To == other.To && e.Partitioning == other.Partitioning &&
+	return e.From == other.From && e.FromOperator == other.FromOperator && e.Side == other.Side &&
+		e.To == other.To && e.Ordinal == other.Ordinal && e.Partitioning == other.Partitioning &&
 		e.RecordType == other.RecordType && e.KeyType == other.KeyType && e.PreAggregated == other.PreAggregated
 }

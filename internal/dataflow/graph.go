@@ -47,17 +47,38 @@ type Node struct {
 	// Source and Bounded describe a source; Stateful an operator with state;
 	// Timed one whose output has event times.
 	Source, Bounded, Stateful, Timed bool
-	SlotSharingGroup                 string
-	// Input is where the records come from; nil for a source.
-	Input *Input
+	// EmitsSides tells that the operator may have side outputs.
+	EmitsSides       bool
+	SlotSharingGroup string
+	// Inputs are where the records come from; none for a source.
+	Inputs []*Input
+	// Sides are the outputs beside the main one that somebody asked for.
+	Sides []Side
 	// Code builds the operator's instances; the task package knows its type.
 	Code any
 }
 
-// Input is the edge that leads into a node.
+// Side is an output of a node beside its main one.
+type Side struct {
+	Name string
+	// Type is the Go type of its records.
+	Type string
+	// Code joins its consumers; the task package knows its type.
+	Code any
+}
+
+// Input is an edge that leads into a node.
 type Input struct {
-	From          *Node
-	Partitioning  Partitioning
+	From *Node
+	// Port is the output of From: 0 is the main one, n the side output n-1.
+	Port int
+	// Ordinal tells which input of a node with two it is: 0 or 1. Several edges
+	// with the same one are a union.
+	Ordinal      int
+	Partitioning Partitioning
+	// Strict tells that Forward was asked for: both sides must have the same
+	// parallelism.
+	Strict        bool
 	RecordType    string
 	KeyType       string
 	PreAggregated bool
@@ -71,7 +92,7 @@ func NewGraph(jobName string) *Graph {
 	return &Graph{JobName: jobName, Settings: map[string]string{}, Recorded: map[string][]byte{}}
 }
 
-// Add adds n, whose input, if any, was added before.
+// Add adds n, whose inputs, if any, were added before.
 func (g *Graph) Add(n *Node) *Node {
 	n.Index = len(g.nodes)
 	g.nodes = append(g.nodes, n)

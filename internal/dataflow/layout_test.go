@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weirstream/weir/internal/dataflow"
+	"github.com/weirstream/weir/internal/memory"
 )
 
 // job is a graph under construction.
@@ -27,9 +28,9 @@ func (j job) then(from *dataflow.Node, kind string, p dataflow.Partitioning) *da
 	if kind == "sink" {
 		n.OutputType = ""
 	}
-	n.Input = &dataflow.Input{From: from, Partitioning: p, RecordType: "int"}
+	n.Inputs = []*dataflow.Input{{From: from, Partitioning: p, RecordType: "int"}}
 	if p == dataflow.Hash {
-		n.Input.KeyType, n.Stateful = "string", true
+		n.Inputs[0].KeyType, n.Stateful = "string", true
 	}
 	return j.Add(n)
 }
@@ -67,7 +68,7 @@ func TestChaining(t *testing.T) {
 		{"a new chain", func(_, m, _, _ *dataflow.Node, _ *dataflow.Graph) { m.StartChain = true }, []string{"Source: numbers", "map", "reduce -> Sink: sink"}},
 		{"alone, in the middle", func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.NoChain = true }, []string{"Source: numbers -> map", "reduce", "Sink: sink"}},
 		{"alone, at the head", func(s, _, _, _ *dataflow.Node, _ *dataflow.Graph) { s.NoChain = true }, []string{"Source: numbers", "map", "reduce -> Sink: sink"}},
-		{"rebalanced", func(_, m, _, _ *dataflow.Node, _ *dataflow.Graph) { m.Input.Partitioning = dataflow.Rebalance }, []string{"Source: numbers", "map", "reduce -> Sink: sink"}},
+		{"rebalanced", func(_, m, _, _ *dataflow.Node, _ *dataflow.Graph) { m.Inputs[0].Partitioning = dataflow.Rebalance }, []string{"Source: numbers", "map", "reduce -> Sink: sink"}},
 		{"another parallelism", func(_, _, _, s *dataflow.Node, _ *dataflow.Graph) { s.Parallelism = 1 }, []string{"Source: numbers -> map", "reduce", "Sink: sink"}},
 		{"equal parallelism", func(_, _, k, s *dataflow.Node, _ *dataflow.Graph) { k.Parallelism, s.Parallelism = 3, 3 }, []string{"Source: numbers -> map", "reduce -> Sink: sink"}},
 		{"another slot sharing group", func(_, _, _, s *dataflow.Node, _ *dataflow.Graph) { s.SlotSharingGroup = "slow" }, []string{"Source: numbers -> map", "reduce", "Sink: sink"}},
@@ -122,12 +123,12 @@ func checkLayout(t *rapid.T, g *dataflow.Graph, l *dataflow.Layout) {
 		if seen[n] != 1 {
 			t.Fatalf("node %d is in %d chains", n.Index, seen[n])
 		}
-		if n.Input == nil {
+		if len(n.Inputs) == 0 {
 			continue
 		}
-		from := n.Input.From
+		from := n.Inputs[0].From
 		together := l.VertexOf[from.Index] == l.VertexOf[n.Index]
-		allowed := !g.NoChaining && n.Input.Partitioning == dataflow.Forward && n.Parallelism == from.Parallelism &&
+		allowed := !g.NoChaining && n.Inputs[0].Partitioning == dataflow.Forward && n.Parallelism == from.Parallelism &&
 			!n.StartChain && !n.NoChain && !from.NoChain
 		if together != allowed {
 			t.Fatalf("node %d is chained to %d: %v, want %v", n.Index, from.Index, together, allowed)
@@ -135,12 +136,12 @@ func checkLayout(t *rapid.T, g *dataflow.Graph, l *dataflow.Layout) {
 		if together {
 			continue
 		}
-		x := slices.Index(l.Edges, n.Input)
+		x := slices.Index(l.Edges, n.Inputs[0])
 		if x < 0 || l.Into[x] != n {
 			t.Fatalf("the edge into node %d is no exchange", n.Index)
 		}
 		e := l.Plan.Exchanges[x]
-		if e.From != l.VertexOf[from.Index] || e.To != l.VertexOf[n.Index] || e.From >= e.To || e.Partitioning != n.Input.Partitioning {
+		if e.From != l.VertexOf[from.Index] || e.To != l.VertexOf[n.Index] || e.From >= e.To || e.Partitioning != n.Inputs[0].Partitioning {
 			t.Fatalf("the exchange into node %d is %+v (D2)", n.Index, e)
 		}
 		exchanges++
@@ -173,12 +174,12 @@ func TestFingerprint(t *testing.T) {
 		"kind":          func(_, m, _, _ *dataflow.Node, _ *dataflow.Graph) { m.Kind = "filter" },
 		"id":            func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.ID = "other" },
 		"output type":   func(_, m, _, _ *dataflow.Node, _ *dataflow.Graph) { m.OutputType = "string" },
-		"record type":   func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.Input.RecordType = "string" },
-		"key type":      func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.Input.KeyType = "int" },
+		"record type":   func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.Inputs[0].RecordType = "string" },
+		"key type":      func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.Inputs[0].KeyType = "int" },
 		"state":         func(_, m, _, _ *dataflow.Node, _ *dataflow.Graph) { m.Stateful = true },
 		"bounded":       func(s, _, _, _ *dataflow.Node, _ *dataflow.Graph) { s.Bounded = false },
-		"partitioning":  func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.Input.Partitioning = dataflow.Rebalance },
-		"pre-aggregate": func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.Input.PreAggregated = true },
+		"partitioning":  func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.Inputs[0].Partitioning = dataflow.Rebalance },
+		"pre-aggregate": func(_, _, k, _ *dataflow.Node, _ *dataflow.Graph) { k.Inputs[0].PreAggregated = true },
 		"chaining":      func(_, _, _, _ *dataflow.Node, g *dataflow.Graph) { g.NoChaining = true },
 		"sharing group": func(_, _, k, s *dataflow.Node, _ *dataflow.Graph) { k.SlotSharingGroup, s.SlotSharingGroup = "g", "g" },
 		"an operator more": func(_, m, _, _ *dataflow.Node, g *dataflow.Graph) {
@@ -255,7 +256,7 @@ func TestDerivedIDs(t *testing.T) {
 	if renamed["map"] == want["map"] {
 		t.Error("an operator behind another source has the same id")
 	}
-	rebalanced := operatorIDs(simple(func(_, m, _, _ *dataflow.Node, _ *dataflow.Graph) { m.Input.Partitioning = dataflow.Rebalance }).Layout().Plan)
+	rebalanced := operatorIDs(simple(func(_, m, _, _ *dataflow.Node, _ *dataflow.Graph) { m.Inputs[0].Partitioning = dataflow.Rebalance }).Layout().Plan)
 	if rebalanced["map"] == want["map"] {
 		t.Error("an operator behind another partitioning has the same id")
 	}
@@ -395,7 +396,7 @@ func TestExchangesOfAJob(t *testing.T) {
 		}
 		got := map[ends]int{}
 		for x, e := range p.Exchanges {
-			got[ends{p.Vertices[e.From].Name, p.Vertices[e.To].Name, g.Pointwise(x)}]++
+			got[ends{p.Vertices[e.From].Name, p.Vertices[e.To].Name, g.Pattern(x) == memory.Pointwise}]++
 			if !slices.Contains(g.Outputs(e.From), x) || !slices.Contains(g.Inputs(e.To), x) {
 				t.Errorf("exchange %d is not among those of its ends", x)
 			}
@@ -424,7 +425,7 @@ func checkNetwork(t *testing.T, g *dataflow.JobGraph) {
 	for x, e := range g.Plan.Exchanges {
 		for from := range g.Parallelism[e.From] {
 			for to := range g.Parallelism[e.To] {
-				connected := !g.Pointwise(x) || from == to
+				connected := g.Pattern(x) != memory.Pointwise || from == to
 				span := n.Exchanges[x].Pattern.ConsumersOf(from, g.Parallelism[e.From], g.Parallelism[e.To])
 				if counted := span.First <= to && to < span.End; counted != connected {
 					t.Errorf("exchange %d, %d to %d: counted %v, connected %v", x, from, to, counted, connected)

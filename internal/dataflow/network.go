@@ -10,11 +10,7 @@ func (g *JobGraph) Network() memory.Job {
 		j.Vertices = append(j.Vertices, memory.Vertex{Name: v.Name, Parallelism: g.Parallelism[i]})
 	}
 	for x, e := range g.Plan.Exchanges {
-		pattern := memory.AllToAll
-		if g.Pointwise(x) {
-			pattern = memory.Pointwise
-		}
-		j.Exchanges = append(j.Exchanges, memory.Exchange{Producer: e.From, Consumer: e.To, Pattern: pattern})
+		j.Exchanges = append(j.Exchanges, memory.Exchange{Producer: e.From, Consumer: e.To, Pattern: g.Pattern(x)})
 	}
 	return j
 }

@@ -3,6 +3,8 @@ package dataflow
 import (
 	"fmt"
 	"time"
+
+	"github.com/weirstream/weir/internal/memory"
 )
 
 // PlanFormat is the version of the plan that this package writes and reads.
@@ -19,17 +21,29 @@ const (
 	Hash
 	// Rebalance deals records out to all channels in turn.
 	Rebalance
+	// Rescale deals them out in turn to the channels of a part of the other side,
+	// so that each subtask is joined to few others.
+	Rescale
+	// Shuffle sends each to a channel at random.
+	Shuffle
+	// Broadcast sends each to every channel.
+	Broadcast
+	// Global sends all to the first subtask.
+	Global
+	// Custom sends where a function of the user's says.
+	Custom
 )
+
+// partitioningNames are the names that Flink's plans have.
+var partitioningNames = map[Partitioning]string{
+	Forward: "FORWARD", Hash: "HASH", Rebalance: "REBALANCE", Rescale: "RESCALE",
+	Shuffle: "SHUFFLE", Broadcast: "BROADCAST", Global: "GLOBAL", Custom: "CUSTOM",
+}
 
 // String returns the partitioning's name as Flink's plans have it.
 func (p Partitioning) String() string {
-	switch p {
-	case Forward:
-		return "FORWARD"
-	case Hash:
-		return "HASH"
-	case Rebalance:
-		return "REBALANCE"
+	if name, ok := partitioningNames[p]; ok {
+		return name
 	}
 	return fmt.Sprintf("Partitioning(%d)", uint8(p))
 }
@@ -72,15 +86,28 @@ type Operator struct {
 	// Position is where it was written, "file.go:42".
 	Position string
 	Stateful bool
+	// Predecessor is the place in the chain of the operator that it takes its input
+	// from, and Side the name of that one's side output; the head has none.
+	Predecessor int
+	Side        string
 }
 
 // Exchange is a shuffle between two vertices. Its index in [Plan.Exchanges]
 // names its channels on the wire.
 type Exchange struct {
-	From, To     int
+	From, To int
+	// FromOperator is the place of the producing operator in the chain of From, and
+	// Side the name of its side output; empty for the main one.
+	FromOperator int
+	Side         string
+	// Ordinal is the input of the consuming operator: 1 for the second of two.
+	Ordinal      int
 	Partitioning Partitioning
-	RecordType   string
-	KeyType      string
+	// Strict tells that the program asks for Forward: both sides must have the same
+	// parallelism.
+	Strict     bool
+	RecordType string
+	KeyType    string
 	// BufferTimeout as given in code; nil is the job's default, [NoTimeout]
 	// sends full buffers only.
 	BufferTimeout *time.Duration
@@ -103,7 +130,7 @@ type JobGraph struct {
 
 // Resolve decides each vertex's parallelism: its own if it has one, otherwise
 // defaultParallelism. It returns an error if one is not within 1 to
-// [MaxParallelism].
+// [MaxParallelism], and if those of two sides differ that must not.
 func (p *Plan) Resolve(defaultParallelism int) (*JobGraph, error) {
 	g := &JobGraph{Plan: p, Parallelism: make([]int, len(p.Vertices))}
 	for i, v := range p.Vertices {
@@ -115,6 +142,12 @@ func (p *Plan) Resolve(defaultParallelism int) (*JobGraph, error) {
 			return nil, fmt.Errorf("parallelism %d of %q: it must be between 1 and %d", n, v.Name, MaxParallelism)
 		}
 		g.Parallelism[i] = n
+	}
+	for _, e := range p.Exchanges {
+		if from, to := g.Parallelism[e.From], g.Parallelism[e.To]; e.Strict && from != to {
+			return nil, fmt.Errorf("forward from %q with parallelism %d to %q with parallelism %d: both must be equal; use Rebalance or Rescale, or leave Forward out",
+				p.vertexName(e.From), from, p.vertexName(e.To), to)
+		}
 	}
 	return g, nil
 }
@@ -133,11 +166,26 @@ func (g *JobGraph) Slots() int {
 	return n
 }
 
-// Pointwise reports whether exchange x connects subtask i only with subtask i.
-// Every other exchange connects all subtasks with all.
-func (g *JobGraph) Pointwise(x int) bool {
+// Pattern returns how exchange x joins subtasks. Forward joins one with one where
+// both sides have the same parallelism, and all with all where they have not.
+func (g *JobGraph) Pattern(x int) memory.Pattern {
 	e := &g.Plan.Exchanges[x]
-	return e.Partitioning == Forward && g.Parallelism[e.From] == g.Parallelism[e.To]
+	if e.Partitioning == Rescale || e.Partitioning == Forward && g.Parallelism[e.From] == g.Parallelism[e.To] {
+		return memory.Pointwise
+	}
+	return memory.AllToAll
+}
+
+// Producers returns the subtasks from which exchange x leads to a subtask.
+func (g *JobGraph) Producers(x, subtask int) memory.Span {
+	e := &g.Plan.Exchanges[x]
+	return g.Pattern(x).ProducersOf(subtask, g.Parallelism[e.From], g.Parallelism[e.To])
+}
+
+// Consumers returns the subtasks to which exchange x leads from a subtask.
+func (g *JobGraph) Consumers(x, subtask int) memory.Span {
+	e := &g.Plan.Exchanges[x]
+	return g.Pattern(x).ConsumersOf(subtask, g.Parallelism[e.From], g.Parallelism[e.To])
 }
 
 // Inputs returns the indices of the exchanges that end in vertex v, in order:

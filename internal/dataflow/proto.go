@@ -58,7 +58,7 @@ func vertexToProto(v *Vertex) *planv1.Vertex {
 		o := &v.Operators[i]
 		m.Operators = append(m.Operators, &planv1.Operator{
 			Id: o.ID, Name: o.Name, Kind: o.Kind, OutputType: o.OutputType,
-			Position: o.Position, Stateful: o.Stateful,
+			Position: o.Position, Stateful: o.Stateful, Predecessor: uint32(o.Predecessor), Side: o.Side,
 		})
 	}
 	return m
@@ -67,7 +67,11 @@ func vertexToProto(v *Vertex) *planv1.Vertex {
 func exchangeToProto(e *Exchange) *planv1.Exchange {
 	m := &planv1.Exchange{
 		From:          uint32(e.From),
+		FromOperator:  uint32(e.FromOperator),
+		Side:          e.Side,
 		To:            uint32(e.To),
+		Ordinal:       uint32(e.Ordinal),
+		Strict:        e.Strict,
 		Partitioning:  partitioningToProto[e.Partitioning],
 		RecordType:    e.RecordType,
 		KeyType:       e.KeyType,
@@ -90,6 +94,11 @@ var partitioningToProto = map[Partitioning]planv1.Partitioning{
 	Forward:   planv1.Partitioning_PARTITIONING_FORWARD,
 	Hash:      planv1.Partitioning_PARTITIONING_HASH,
 	Rebalance: planv1.Partitioning_PARTITIONING_REBALANCE,
+	Rescale:   planv1.Partitioning_PARTITIONING_RESCALE,
+	Shuffle:   planv1.Partitioning_PARTITIONING_SHUFFLE,
+	Broadcast: planv1.Partitioning_PARTITIONING_BROADCAST,
+	Global:    planv1.Partitioning_PARTITIONING_GLOBAL,
+	Custom:    planv1.Partitioning_PARTITIONING_CUSTOM,
 }
 
 // FromProto returns the plan that a message describes. It checks everything
@@ -157,7 +166,7 @@ func vertexFromProto(m *planv1.Vertex) Vertex {
 	for _, o := range m.GetOperators() {
 		v.Operators = append(v.Operators, Operator{
 			ID: o.GetId(), Name: o.GetName(), Kind: o.GetKind(), OutputType: o.GetOutputType(),
-			Position: o.GetPosition(), Stateful: o.GetStateful(),
+			Position: o.GetPosition(), Stateful: o.GetStateful(), Predecessor: int(o.GetPredecessor()), Side: o.GetSide(),
 		})
 	}
 	return v
@@ -166,7 +175,11 @@ func vertexFromProto(m *planv1.Vertex) Vertex {
 func exchangeFromProto(m *planv1.Exchange, vertices int) (Exchange, error) {
 	e := Exchange{
 		From:          int(m.GetFrom()),
+		FromOperator:  int(m.GetFromOperator()),
+		Side:          m.GetSide(),
 		To:            int(m.GetTo()),
+		Ordinal:       int(m.GetOrdinal()),
+		Strict:        m.GetStrict(),
 		RecordType:    m.GetRecordType(),
 		KeyType:       m.GetKeyType(),
 		PreAggregated: m.GetPreAggregated(),
@@ -177,14 +190,15 @@ func exchangeFromProto(m *planv1.Exchange, vertices int) (Exchange, error) {
 	if e.From >= e.To { // With the check above this bounds From, too.
 		return e, fmt.Errorf("it leads from vertex %d to vertex %d: vertices must be in topological order", e.From, e.To)
 	}
-	switch m.GetPartitioning() {
-	case planv1.Partitioning_PARTITIONING_FORWARD:
-		e.Partitioning = Forward
-	case planv1.Partitioning_PARTITIONING_HASH:
-		e.Partitioning = Hash
-	case planv1.Partitioning_PARTITIONING_REBALANCE:
-		e.Partitioning = Rebalance
-	default:
+	if e.Ordinal > 1 {
+		return e, fmt.Errorf("it leads to input %d of an operator: there are two at most", e.Ordinal)
+	}
+	for ours, theirs := range partitioningToProto {
+		if theirs == m.GetPartitioning() {
+			e.Partitioning = ours
+		}
+	}
+	if e.Partitioning == 0 {
 		return e, fmt.Errorf("unknown partitioning %d", m.GetPartitioning())
 	}
 	if m.BufferTimeoutMs != nil {
@@ -219,6 +233,11 @@ func (p *Plan) checkVertices() error {
 			return fmt.Errorf("vertex %d (%q): %w", i, v.Name, err)
 		}
 	}
+	for i, e := range p.Exchanges {
+		if operators := len(p.Vertices[e.From].Operators); e.FromOperator >= operators {
+			return fmt.Errorf("exchange %d leads from operator %d of %d of vertex %d", i, e.FromOperator, operators, e.From)
+		}
+	}
 	return nil
 }
 
@@ -238,7 +257,10 @@ func (v *Vertex) check(inputs int, seen map[string]bool) error {
 	case !v.Source && inputs == 0:
 		return errors.New("it is no source and has no inputs")
 	}
-	for _, o := range v.Operators {
+	for i, o := range v.Operators {
+		if i > 0 && o.Predecessor >= i {
+			return fmt.Errorf("operator %q (%s), %d of the chain, takes its input from operator %d: want an earlier one", o.Name, o.Position, i, o.Predecessor)
+		}
 		if o.ID == "" {
 			return fmt.Errorf("operator %q (%s) has no id", o.Name, o.Position)
 		}
@@ -303,13 +325,13 @@ func stringsOf(m *planv1.Plan) func(yield func(string) bool) {
 				return
 			}
 			for _, o := range v.GetOperators() {
-				if !all(o.GetId(), o.GetName(), o.GetKind(), o.GetOutputType(), o.GetPosition()) {
+				if !all(o.GetId(), o.GetName(), o.GetKind(), o.GetOutputType(), o.GetPosition(), o.GetSide()) {
 					return
 				}
 			}
 		}
 		for _, e := range m.GetExchanges() {
-			if !all(e.GetRecordType(), e.GetKeyType()) {
+			if !all(e.GetRecordType(), e.GetKeyType(), e.GetSide()) {
 				return
 			}
 		}

@@ -3,6 +3,7 @@ package dataflow_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func samplePlan() *dataflow.Plan {
 				Operators: []dataflow.Operator{
 					{ID: "flights", Name: "flights", Kind: "source", OutputType: "main.Flight", Position: "late/main.go:12"},
 					{ID: "filter", Name: "Filter", Kind: "filter", OutputType: "main.Flight", Position: "late/main.go:13"},
+					{ID: "count", Name: "Count", Kind: "process", OutputType: "int", Position: "late/main.go:14", Predecessor: 1, Side: "late"},
 				},
 			},
 			{
@@ -37,8 +39,8 @@ func samplePlan() *dataflow.Plan {
 		},
 		Exchanges: []dataflow.Exchange{
 			{From: 0, To: 1, Partitioning: dataflow.Hash, RecordType: "main.Flight", KeyType: "string", BufferTimeout: &timeouts[0], PreAggregated: true},
-			{From: 1, To: 2, Partitioning: dataflow.Rebalance, RecordType: "main.Delay", BufferTimeout: &timeouts[1]},
-			{From: 0, To: 2, Partitioning: dataflow.Forward, RecordType: "main.Flight", BufferTimeout: &timeouts[2]},
+			{From: 1, To: 2, Ordinal: 1, Partitioning: dataflow.Broadcast, RecordType: "main.Delay", BufferTimeout: &timeouts[1]},
+			{From: 0, FromOperator: 2, Side: "early", To: 2, Partitioning: dataflow.Forward, Strict: true, RecordType: "main.Flight", BufferTimeout: &timeouts[2]},
 		},
 		Settings:    map[string]string{"parallelism.default": "3"},
 		Fingerprint: [32]byte{1, 2, 3, 31: 9},
@@ -157,6 +159,9 @@ func TestFromProtoRefuses(t *testing.T) {
 		{"recorded", func(m *planv1.Plan) { m.Recorded["big"] = make([]byte, 17<<20) }, "weir.Once"},
 		{"many vertices", func(m *planv1.Plan) { m.Vertices = make([]*planv1.Vertex, 4_097) }, "4097 vertices"},
 		{"many operators", func(m *planv1.Plan) { m.Vertices[0].Operators = make([]*planv1.Operator, 65_536) }, "65538 operators"},
+		{"operator that leads nowhere", func(m *planv1.Plan) { m.Exchanges[0].FromOperator = 3 }, "operator 3 of 3 of vertex 0"},
+		{"third input", func(m *planv1.Plan) { m.Exchanges[0].Ordinal = 2 }, "input 2 of an operator"},
+		{"later predecessor", func(m *planv1.Plan) { m.Vertices[0].Operators[1].Predecessor = 1 }, "takes its input from operator 1"},
 		{"many exchanges", func(m *planv1.Plan) { m.Exchanges = make([]*planv1.Exchange, 16_385) }, "16385 exchanges"},
 	}
 	for _, test := range tests {
@@ -290,7 +295,13 @@ func usable(p *dataflow.Plan) error {
 	if len(p.Mistakes) > 0 {
 		return nil
 	}
-	g, err := p.Resolve(1)
+	// Whether two parallelisms are equal that must be depends on the default.
+	loose := *p
+	loose.Exchanges = slices.Clone(p.Exchanges)
+	for x := range loose.Exchanges {
+		loose.Exchanges[x].Strict = false
+	}
+	g, err := loose.Resolve(1)
 	if err != nil {
 		return err
 	}
@@ -298,7 +309,7 @@ func usable(p *dataflow.Plan) error {
 		return fmt.Errorf("%d slots", n)
 	}
 	for x, e := range p.Exchanges {
-		g.Pointwise(x)
+		g.Pattern(x)
 		if e.From >= e.To {
 			return fmt.Errorf("exchange %d leads from %d to %d", x, e.From, e.To)
 		}

@@ -37,6 +37,16 @@ const (
 	Partitioning_PARTITIONING_HASH Partitioning = 2
 	// Round-robin to all.
 	Partitioning_PARTITIONING_REBALANCE Partitioning = 3
+	// Round-robin to an even part of the other side.
+	Partitioning_PARTITIONING_RESCALE Partitioning = 4
+	// At random.
+	Partitioning_PARTITIONING_SHUFFLE Partitioning = 5
+	// To all.
+	Partitioning_PARTITIONING_BROADCAST Partitioning = 6
+	// All to the first subtask.
+	Partitioning_PARTITIONING_GLOBAL Partitioning = 7
+	// Where a function of the user's says.
+	Partitioning_PARTITIONING_CUSTOM Partitioning = 8
 )
 
 // Enum value maps for Partitioning.
@@ -46,12 +56,22 @@ var (
 		1: "PARTITIONING_FORWARD",
 		2: "PARTITIONING_HASH",
 		3: "PARTITIONING_REBALANCE",
+		4: "PARTITIONING_RESCALE",
+		5: "PARTITIONING_SHUFFLE",
+		6: "PARTITIONING_BROADCAST",
+		7: "PARTITIONING_GLOBAL",
+		8: "PARTITIONING_CUSTOM",
 	}
 	Partitioning_value = map[string]int32{
 		"PARTITIONING_UNSPECIFIED": 0,
 		"PARTITIONING_FORWARD":     1,
 		"PARTITIONING_HASH":        2,
 		"PARTITIONING_REBALANCE":   3,
+		"PARTITIONING_RESCALE":     4,
+		"PARTITIONING_SHUFFLE":     5,
+		"PARTITIONING_BROADCAST":   6,
+		"PARTITIONING_GLOBAL":      7,
+		"PARTITIONING_CUSTOM":      8,
 	}
 )
 
@@ -375,7 +395,11 @@ type Operator struct {
 	// Where it was written: "file.go:42".
 	Position string `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
 	// Whether it keeps keyed or operator state.
-	Stateful      bool `protobuf:"varint,6,opt,name=stateful,proto3" json:"stateful,omitempty"`
+	Stateful bool `protobuf:"varint,6,opt,name=stateful,proto3" json:"stateful,omitempty"`
+	// The place in the chain of the operator that it takes its input from, and the
+	// name of that one's side output, empty for the main one. The head has neither.
+	Predecessor   uint32 `protobuf:"varint,7,opt,name=predecessor,proto3" json:"predecessor,omitempty"`
+	Side          string `protobuf:"bytes,8,opt,name=side,proto3" json:"side,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -452,6 +476,20 @@ func (x *Operator) GetStateful() bool {
 	return false
 }
 
+func (x *Operator) GetPredecessor() uint32 {
+	if x != nil {
+		return x.Predecessor
+	}
+	return 0
+}
+
+func (x *Operator) GetSide() string {
+	if x != nil {
+		return x.Side
+	}
+	return ""
+}
+
 // Exchange is a shuffle between two vertices.
 type Exchange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -468,6 +506,14 @@ type Exchange struct {
 	BufferTimeoutMs *int64 `protobuf:"varint,6,opt,name=buffer_timeout_ms,json=bufferTimeoutMs,proto3,oneof" json:"buffer_timeout_ms,omitempty"`
 	// Whether aggregates are combined before this exchange, where that pays.
 	PreAggregated bool `protobuf:"varint,7,opt,name=pre_aggregated,json=preAggregated,proto3" json:"pre_aggregated,omitempty"`
+	// The producing operator, by its place in the chain of the producing vertex.
+	FromOperator uint32 `protobuf:"varint,8,opt,name=from_operator,json=fromOperator,proto3" json:"from_operator,omitempty"`
+	// The name of its side output; empty for the main one.
+	Side string `protobuf:"bytes,9,opt,name=side,proto3" json:"side,omitempty"`
+	// The input of the consuming operator: 1 for the second of two.
+	Ordinal uint32 `protobuf:"varint,10,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
+	// Whether both sides must have the same parallelism.
+	Strict        bool `protobuf:"varint,11,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -551,6 +597,34 @@ func (x *Exchange) GetPreAggregated() bool {
 	return false
 }
 
+func (x *Exchange) GetFromOperator() uint32 {
+	if x != nil {
+		return x.FromOperator
+	}
+	return 0
+}
+
+func (x *Exchange) GetSide() string {
+	if x != nil {
+		return x.Side
+	}
+	return ""
+}
+
+func (x *Exchange) GetOrdinal() uint32 {
+	if x != nil {
+		return x.Ordinal
+	}
+	return 0
+}
+
+func (x *Exchange) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
 var File_weir_plan_v1_plan_proto protoreflect.FileDescriptor
 
 const file_weir_plan_v1_plan_proto_rawDesc = "" +
@@ -589,7 +663,7 @@ const file_weir_plan_v1_plan_proto_rawDesc = "" +
 	"\toperators\x18\x04 \x03(\v2\x16.weir.plan.v1.OperatorR\toperators\x12\x16\n" +
 	"\x06source\x18\x05 \x01(\bR\x06source\x12\x18\n" +
 	"\abounded\x18\x06 \x01(\bR\abounded\x12,\n" +
-	"\x12slot_sharing_group\x18\a \x01(\tR\x10slotSharingGroup\"\x9b\x01\n" +
+	"\x12slot_sharing_group\x18\a \x01(\tR\x10slotSharingGroup\"\xd1\x01\n" +
 	"\bOperator\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -597,7 +671,9 @@ const file_weir_plan_v1_plan_proto_rawDesc = "" +
 	"\voutput_type\x18\x04 \x01(\tR\n" +
 	"outputType\x12\x1a\n" +
 	"\bposition\x18\x05 \x01(\tR\bposition\x12\x1a\n" +
-	"\bstateful\x18\x06 \x01(\bR\bstateful\"\x98\x02\n" +
+	"\bstateful\x18\x06 \x01(\bR\bstateful\x12 \n" +
+	"\vpredecessor\x18\a \x01(\rR\vpredecessor\x12\x12\n" +
+	"\x04side\x18\b \x01(\tR\x04side\"\x83\x03\n" +
 	"\bExchange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\rR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\rR\x02to\x12>\n" +
@@ -606,13 +682,23 @@ const file_weir_plan_v1_plan_proto_rawDesc = "" +
 	"recordType\x12\x19\n" +
 	"\bkey_type\x18\x05 \x01(\tR\akeyType\x12/\n" +
 	"\x11buffer_timeout_ms\x18\x06 \x01(\x03H\x00R\x0fbufferTimeoutMs\x88\x01\x01\x12%\n" +
-	"\x0epre_aggregated\x18\a \x01(\bR\rpreAggregatedB\x14\n" +
-	"\x12_buffer_timeout_ms*y\n" +
+	"\x0epre_aggregated\x18\a \x01(\bR\rpreAggregated\x12#\n" +
+	"\rfrom_operator\x18\b \x01(\rR\ffromOperator\x12\x12\n" +
+	"\x04side\x18\t \x01(\tR\x04side\x12\x18\n" +
+	"\aordinal\x18\n" +
+	" \x01(\rR\aordinal\x12\x16\n" +
+	"\x06strict\x18\v \x01(\bR\x06strictB\x14\n" +
+	"\x12_buffer_timeout_ms*\xfb\x01\n" +
 	"\fPartitioning\x12\x1c\n" +
 	"\x18PARTITIONING_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14PARTITIONING_FORWARD\x10\x01\x12\x15\n" +
 	"\x11PARTITIONING_HASH\x10\x02\x12\x1a\n" +
-	"\x16PARTITIONING_REBALANCE\x10\x03B\xa9\x01\n" +
+	"\x16PARTITIONING_REBALANCE\x10\x03\x12\x18\n" +
+	"\x14PARTITIONING_RESCALE\x10\x04\x12\x18\n" +
+	"\x14PARTITIONING_SHUFFLE\x10\x05\x12\x1a\n" +
+	"\x16PARTITIONING_BROADCAST\x10\x06\x12\x17\n" +
+	"\x13PARTITIONING_GLOBAL\x10\a\x12\x17\n" +
+	"\x13PARTITIONING_CUSTOM\x10\bB\xa9\x01\n" +
 	"\x10com.weir.plan.v1B\tPlanProtoP\x01Z8github.com/weirstream/weir/proto/gen/weir/plan/v1;planv1\xa2\x02\x03WPX\xaa\x02\fWeir.Plan.V1\xca\x02\fWeir\\Plan\\V1\xe2\x02\x18Weir\\Plan\\V1\\GPBMetadata\xea\x02\x0eWeir::Plan::V1b\x06proto3"
 
 var (
