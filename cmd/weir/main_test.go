@@ -76,7 +76,7 @@ func testPlan() *dataflow.Plan {
 				Operators: []dataflow.Operator{{ID: "delays", Name: "delays", Kind: "window aggregate", Stateful: true}, {ID: "out", Name: "out", Kind: "sink"}},
 			},
 		},
-		Exchanges: []dataflow.Exchange{{From: 0, To: 1, Partitioning: dataflow.Hash}},
+		Exchanges: []dataflow.Exchange{{From: 0, FromOperator: 1, To: 1, Partitioning: dataflow.Hash}},
 		Warnings:  []string{"main.go:5: operator \"flights\" has no id"},
 	}
 }
