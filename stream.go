@@ -31,6 +31,9 @@ type Stream[T any] struct {
 // From begins a stream with a source. The name is shown to users.
 func From[T any](env *Env, name string, source Source[T]) Stream[T] {
 	at := dataflow.Caller()
+	if name == "" {
+		env.graph.Mistake(at, "the source has no name")
+	}
 	n := &dataflow.Node{Kind: "source", Name: name, Position: at, OutputType: typeName[T](), Source: true}
 	if source == nil {
 		env.graph.Mistake(at, "source %q is nil", name)
@@ -86,6 +89,9 @@ func (s Stream[T]) Filter(f func(T) bool) Stream[T] {
 // To ends the stream in a sink. The name is shown to users.
 func (s Stream[T]) To(name string, sink Sink[T]) Output {
 	at := dataflow.Caller()
+	if name == "" {
+		s.graph.Mistake(at, "the sink has no name")
+	}
 	if sink == nil {
 		s.graph.Mistake(at, "sink %q is nil", name)
 	} else {
