@@ -1,109 +1,122 @@
 package file
 
 import (
-	"context"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
-
-	"github.com/weirstream/weir"
+	"slices"
+	"strings"
+	"unsafe"
 )
 
-// Option changes how files are read.
-type Option func(*settings)
-
-type settings struct {
-	delimiter byte
-	maxRecord int
-}
-
-// Delimiter sets the byte between two fields, a comma unless it is set. It is an
-// ASCII character other than a quote, CR, LF and NUL.
-func Delimiter(delimiter byte) Option {
-	return func(s *settings) { s.delimiter = delimiter }
-}
-
-// MaxRecordSize sets how many bytes a record may have, 16 MiB unless it is set:
-// more than that is taken for a quote that is never closed. At least 1.
-func MaxRecordSize(bytes int) Option {
-	return func(s *settings) { s.maxRecord = bytes }
-}
-
-func (s *settings) check() error {
-	var errs []error
-	if s.delimiter == 0 || s.delimiter >= 0x80 || s.delimiter == '"' || s.delimiter == '\r' || s.delimiter == '\n' {
-		errs = append(errs, fmt.Errorf("file.Delimiter(%q): it is an ASCII character other than a quote, CR, LF and NUL", s.delimiter))
-	}
-	if s.maxRecord < 1 {
-		errs = append(errs, fmt.Errorf("file.MaxRecordSize(%d): it is at least 1", s.maxRecord))
-	}
-	return errors.Join(errs...)
-}
-
-// CSV returns a bounded source of the records of the CSV files that pattern
-// names: a file, a directory or a glob; gzip is recognised. The package
-// documentation says how columns are mapped to the fields of T, which is a
-// struct type.
+// CSV returns a source of the records of the CSV files that pattern names: a
+// file, a directory or a glob; gzip and zstd are recognised. The package
+// documentation says how columns are mapped to the fields of T, which is a struct
+// type.
 //
 // A mistake in T or in an option is one of the program, reported before the job
-// runs. A pattern that matches nothing, a file that cannot be read and a record
-// that is not well-formed fail the job, with an error that says where. The
-// source may be used concurrently.
-func CSV[T any](pattern string, options ...Option) weir.Source[T] {
-	s := &source[T]{pattern: pattern, settings: settings{delimiter: ',', maxRecord: 16 << 20}}
-	for _, option := range options {
-		option(&s.settings)
-	}
+// runs. A pattern that matches nothing and a file that cannot be read fail the
+// job, and so does a record that is not well-formed unless an option says
+// otherwise, with an error that says where. The source may be used concurrently.
+func CSV[T any](pattern string, options ...Option) Source[T] {
+	s := newSource[T]("CSV", pattern, options)
 	schema, err := compile(reflect.TypeFor[T]())
-	s.schema = schema
-	if err = errors.Join(err, s.settings.check()); err != nil {
-		s.err = fmt.Errorf("file.CSV[%v](%q): %w", reflect.TypeFor[T](), pattern, err)
-	}
+	s.fail(err, s.settings.check("CSV", "Delimiter", "OneLinePerRecord", "RejectUnknownFields"))
+	s.lines = s.settings.lines
+	rejectUnknown := s.settings.rejectUnknown
+	s.decoder = func() decoder[T] { return &csvDecoder[T]{schema: schema, rejectUnknown: rejectUnknown} }
 	return s
 }
 
-// source is what CSV returns. It does not change.
-type source[T any] struct {
-	pattern  string
-	settings settings
-	schema   *schema
-	err      error // what is wrong with T or the options
+// csvDecoder makes records of the fields of lines.
+type csvDecoder[T any] struct {
+	schema        *schema
+	rejectUnknown bool
+	columns       []string
+	bounds        []bound
+	strings       arena
 }
 
-// Validate implements [weir.Validator].
-func (s *source[T]) Validate() error { return s.err }
-
-// Bounded implements [weir.Source]: files end.
-func (s *source[T]) Bounded() bool { return true }
-
-// Splits implements [weir.Source]: every file is one, identified by its path.
-func (s *source[T]) Splits(ctx context.Context, _ int) ([]weir.Split, error) {
-	if s.err != nil {
-		return nil, s.err
+func (d *csvDecoder[T]) header(scan *scanner) error {
+	header, err := scan.next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return refuse("it is empty: its first line must be a header that names the columns")
+	case err != nil:
+		return err
 	}
-	paths, err := expand(ctx, s.pattern)
+	for _, name := range header {
+		d.columns = append(d.columns, string(bytes.TrimSpace(name)))
+	}
+	d.bounds, err = d.schema.bind(d.columns, &d.strings)
+	if err == nil && d.rejectUnknown {
+		err = d.unknown()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("file.CSV[%v](%q): %w", reflect.TypeFor[T](), s.pattern, err)
+		return &refusal{err}
 	}
-	splits := make([]weir.Split, len(paths))
-	for i, path := range paths {
-		splits[i].ID = path
-	}
-	return splits, nil
+	return nil
 }
 
-// Open implements [weir.Source].
-func (s *source[T]) Open(ctx context.Context, split weir.Split, at []byte) (weir.Reader[T], error) {
-	if s.err != nil {
-		return nil, s.err
+// unknown returns an error that names the columns that no field asks for.
+func (d *csvDecoder[T]) unknown() error {
+	var unknown []string
+	for i, name := range d.columns {
+		if !slices.ContainsFunc(d.bounds, func(b bound) bool { return b.index == i }) {
+			unknown = append(unknown, fmt.Sprintf("%d (%s)", i+1, name))
+		}
 	}
-	in, err := open(split.ID)
+	if unknown == nil {
+		return nil
+	}
+	return fmt.Errorf("%v has no field for column %s, and file.RejectUnknownFields is set", d.schema.typ, strings.Join(unknown, ", "))
+}
+
+func (d *csvDecoder[T]) decode(dst *T, scan *scanner) error {
+	fields, err := scan.next()
 	if err != nil {
-		return nil, err
+		return d.named(err)
 	}
-	r := &reader[T]{in: in, scan: newScanner(in, s.settings.delimiter, scanBuffer, s.settings.maxRecord)}
-	if err := r.start(ctx, s, at); err != nil {
-		return nil, errors.Join(err, in.Close())
+	if len(fields) != len(d.columns) {
+		return d.miscounted(fields)
 	}
-	return r, nil
+	var zero T
+	*dst = zero
+	record := unsafe.Pointer(dst)
+	for i := range d.bounds {
+		b := &d.bounds[i]
+		if err := b.set(unsafe.Add(record, b.offset), fields[b.index]); err != nil {
+			return refuse("column %d (%s): %s cannot be stored in %s of type %v: %w",
+				b.index+1, b.header, shown(fields[b.index]), b.field.path, b.field.typ, err)
+		}
+	}
+	return nil
+}
+
+// named gives a syntax error the name of its column.
+func (d *csvDecoder[T]) named(err error) error {
+	var syntax *syntaxError
+	if errors.As(err, &syntax) && syntax.column < len(d.columns) {
+		syntax.name = d.columns[syntax.column]
+	}
+	return err
+}
+
+func (d *csvDecoder[T]) miscounted(fields [][]byte) error {
+	got, want := len(fields), len(d.columns)
+	if got < want {
+		return refuse("the record has %d fields and the header %d columns: nothing for column %d (%s)", got, want, got+1, d.columns[got])
+	}
+	return refuse("the record has %d fields and the header %d columns: %s is too much", got, want, shown(fields[want]))
+}
+
+// shown is a value as messages show it.
+func shown(value []byte) string {
+	const most = 60
+	if len(value) > most {
+		return fmt.Sprintf("%q… (%d bytes)", value[:most], len(value))
+	}
+	return fmt.Sprintf("%q", value)
 }

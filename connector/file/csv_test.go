@@ -136,7 +136,7 @@ func TestBadRecords(t *testing.T) {
 		{"an unclosed quote", good + "2001-01-01T00:01,1,\"LAS\n", ":3: column 3 (origin): a quote is opened and never closed"},
 		{"a quote in the wrong place", good + "2001-01-01T00:01,1,L\"AS\n", ":3: column 3 (origin): a quote inside an unquoted field: "},
 		{"a quote behind the last column", good + "2001-01-01T00:01,1,LAS,5\"\n", ":3: column 4: a quote inside an unquoted field: "},
-		{"no header", "", " is empty: its first line must be a header"},
+		{"no header", "", ": it is empty: its first line must be a header"},
 		{"UTF-16", "\xff\xfea\x00", " is UTF-16: convert it to UTF-8"},
 		{"a column is missing", "at,delay,origin\n", `: no column "arr_delay_min" for flight.Delay: the header has at, delay, origin`},
 		{"an untagged column is missing", "at,arr_delay_min,from\n", ": no column for flight.Origin: the header has at, arr_delay_min, from; "},
@@ -327,7 +327,7 @@ func TestPositionsOfAnotherFile(t *testing.T) {
 		}
 	}
 	path := write(t, "a.csv", content)
-	if _, err := readAll(t, CSV[flight](path), path, []byte("what?"), 10); err == nil || !strings.Contains(err.Error(), "not a position in a CSV file") {
+	if _, err := readAll(t, CSV[flight](path), path, []byte("what?"), 10); err == nil || !strings.Contains(err.Error(), "not a position in a file") {
 		t.Errorf("garbage: error %v", err)
 	}
 }
@@ -342,7 +342,7 @@ func FuzzPosition(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if p.offset < 0 || p.line < 1 {
+		if p.offset < 0 || p.line < 0 {
 			t.Fatalf("%x is %+v", b, p)
 		}
 		if again, err := decodePosition(p.encode()); err != nil || again != p {

@@ -1,218 +1,178 @@
 package file
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"unsafe"
+
+	"github.com/weirstream/weir"
 )
 
-// reader reads one file. It implements [weir.Reader] and [weir.Progresser].
-type reader[T any] struct {
-	in      *input
-	scan    *scanner
-	columns []string
-	bounds  []bound
-	strings arena
+// decoder makes the records of one file. It belongs to one reader.
+type decoder[T any] interface {
+	// header reads what stands before the first record. A refusal is an error of the
+	// whole file.
+	header(scan *scanner) error
+	// decode stores the next record in dst. It returns io.EOF behind the last one,
+	// a refusal or what the scanner refuses for one that is bad, and any other error
+	// if there is nothing more to read.
+	decode(dst *T, scan *scanner) error
 }
 
-// start reads the header, and goes to the position unless that is nil.
-func (r *reader[T]) start(ctx context.Context, s *source[T], at []byte) error {
-	if err := r.readHeader(); err != nil {
+// fileReader takes the records of a range one by one. What is done with the bad
+// ones is up to who calls it.
+type fileReader[T any] struct {
+	ctx   context.Context
+	in    *input
+	scan  *scanner
+	dec   decoder[T]
+	check func(*T) error
+	cut   fileRange
+	// counted tells that scan.line counts from the beginning of the file. In a
+	// range that begins later it does not, until a message needs it.
+	counted bool
+}
+
+// openFile opens a range, and goes to a position in it unless that is nil.
+func openFile[T any](ctx context.Context, s *Source[T], cut fileRange, at []byte) (_ *fileReader[T], err error) {
+	in, err := open(s.settings.system, cut.path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, in.Close())
+		}
+	}()
+	r := &fileReader[T]{ctx: ctx, in: in, dec: s.decoder(), check: s.check, cut: cut, counted: true}
+	if err := cut.same(in); err != nil {
+		return nil, fmt.Errorf("%s: %w", cut.path, err)
+	}
+	r.scan = r.scanner(s, 0)
+	r.scan.stop = cut.end
+	r.scan.skipPrefix("\xef\xbb\xbf")
+	if r.scan.skipPrefix("\xff\xfe") || r.scan.skipPrefix("\xfe\xff") {
+		return nil, fmt.Errorf("%s is UTF-16: convert it to UTF-8", cut.path)
+	}
+	if err := r.header(); err != nil {
+		return nil, err
+	}
+	if at != nil {
+		return r, r.resume(s, at)
+	}
+	if cut.begin > r.scan.offset() {
+		if err := r.enter(s, cut.begin); err != nil {
+			return nil, fmt.Errorf("%s: cannot begin at byte %d: %w", cut.path, cut.begin, err)
+		}
+	}
+	return r, nil
+}
+
+// same reports whether a file is still the one that was cut into ranges.
+func (f fileRange) same(in *input) error {
+	switch {
+	case f.whole():
+		return nil
+	case in.compressed():
+		return fmt.Errorf("it is %s data now: %w", in.format, errChanged)
+	case in.size < f.size:
+		return fmt.Errorf("%w: it had %d bytes when the job began and has %d now", errShrank, f.size, in.size)
+	}
+	return nil
+}
+
+// scanner returns one whose first byte is at offset of the file.
+func (r *fileReader[T]) scanner(s *Source[T], offset int64) *scanner {
+	scan := newScanner(r.in, s.settings.delimiter, scanBuffer, s.settings.maxRecord)
+	scan.lines = s.lines
+	scan.base = offset
+	return scan
+}
+
+// header reads the header, which may lie before the range, or reach into it.
+func (r *fileReader[T]) header() error {
+	r.scan.stop = wholeFile("").end
+	defer func() { r.scan.stop = r.cut.end }()
+	err := r.dec.header(r.scan)
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%s: %w", r.in.path, refused.err)
+	}
+	return r.explain(err) // a bad record that nobody asks what to do with
+}
+
+// enter goes to the first record that begins at or behind begin. The one before
+// belongs to the range before, so what stands up to the first newline from
+// begin - 1 on is passed over.
+func (r *fileReader[T]) enter(s *Source[T], begin int64) error {
+	if err := r.jump(s, begin-1); err != nil {
 		return err
 	}
-	var err error
-	if r.bounds, err = s.schema.bind(r.columns, &r.strings); err != nil {
-		return fmt.Errorf("%s: %w", r.in.path, err)
+	r.scan.begun, r.counted = r.scan.start, false
+	_, err := r.scan.skipLine(0)
+	return err
+}
+
+// jump goes on reading a file that is not compressed at offset.
+func (r *fileReader[T]) jump(s *Source[T], offset int64) error {
+	if uint64(offset) > r.in.size {
+		return errChanged
 	}
-	if at == nil {
-		return nil
+	if err := r.in.seek(offset); err != nil {
+		return err
 	}
+	r.scan = r.scanner(s, offset)
+	r.scan.stop = r.cut.end
+	return nil
+}
+
+// resume goes to a position that position returned.
+func (r *fileReader[T]) resume(s *Source[T], at []byte) error {
 	p, err := decodePosition(at)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.in.path, err)
 	}
-	if err := r.seek(ctx, s, p); err != nil {
+	if err := r.seek(s, p.offset); err != nil {
 		return fmt.Errorf("%s: cannot go on at byte %d, line %d: %w", r.in.path, p.offset, p.line, err)
 	}
+	r.counted = p.line > 0
+	r.scan.line = max(1, p.line)
 	return nil
 }
 
-func (r *reader[T]) readHeader() error {
-	r.scan.skipPrefix("\xef\xbb\xbf")
-	if r.scan.skipPrefix("\xff\xfe") || r.scan.skipPrefix("\xfe\xff") {
-		return fmt.Errorf("%s is UTF-16: convert it to UTF-8", r.in.path)
-	}
-	header, err := r.scan.next()
-	switch {
-	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%s is empty: its first line must be a header that names the columns", r.in.path)
-	case err != nil:
-		return r.failed(err)
-	}
-	for _, name := range header {
-		r.columns = append(r.columns, string(bytes.TrimSpace(name)))
-	}
-	return nil
-}
-
-// Read implements [weir.Reader].
-func (r *reader[T]) Read(values []T) (int, error) {
-	var zero T
-	for n := range values {
-		fields, err := r.scan.next()
-		if err != nil {
-			return n, r.failed(err)
-		}
-		if len(fields) != len(r.columns) {
-			return n, r.miscounted(fields)
-		}
-		values[n] = zero
-		record := unsafe.Pointer(&values[n])
-		for i := range r.bounds {
-			b := &r.bounds[i]
-			if err := b.set(unsafe.Add(record, b.offset), fields[b.index]); err != nil {
-				return n, r.refused(b, fields[b.index], err)
-			}
-		}
-	}
-	return len(values), nil
-}
-
-// failed says where the scanner stopped; io.EOF stays as it is.
-func (r *reader[T]) failed(err error) error {
-	var syntax *syntaxError
-	switch {
-	case errors.Is(err, io.EOF):
-		return io.EOF
-	case errors.As(err, &syntax):
-		return fmt.Errorf("%s:%d: column %s: %w", r.in.path, syntax.line, r.column(syntax.column), syntax.err)
-	case errors.Is(err, errTooLong):
-		return fmt.Errorf("%s:%d: %w", r.in.path, r.scan.record, err)
-	default:
-		return fmt.Errorf("%s: after line %d: %w", r.in.path, r.scan.line-1, err)
-	}
-}
-
-// column names a column, also where the header does not.
-func (r *reader[T]) column(index int) string {
-	if index < len(r.columns) {
-		return fmt.Sprintf("%d (%s)", index+1, r.columns[index])
-	}
-	return fmt.Sprint(index + 1)
-}
-
-func (r *reader[T]) miscounted(fields [][]byte) error {
-	line, got, want := r.scan.record, len(fields), len(r.columns)
-	if got < want {
-		return fmt.Errorf("%s:%d: the record has %d fields and the header %d columns: nothing for column %s",
-			r.in.path, line, got, want, r.column(got))
-	}
-	return fmt.Errorf("%s:%d: the record has %d fields and the header %d columns: %s is too much",
-		r.in.path, line, got, want, shown(fields[want]))
-}
-
-func (r *reader[T]) refused(b *bound, value []byte, err error) error {
-	return fmt.Errorf("%s:%d: column %d (%s): %s cannot be stored in %s of type %v: %w",
-		r.in.path, r.scan.record, b.index+1, b.header, shown(value), b.field.path, b.field.typ, err)
-}
-
-// shown is a value as messages show it.
-func shown(value []byte) string {
-	const most = 60
-	if len(value) > most {
-		return fmt.Sprintf("%q… (%d bytes)", value[:most], len(value))
-	}
-	return fmt.Sprintf("%q", value)
-}
-
-// Position implements [weir.Reader].
-func (r *reader[T]) Position() ([]byte, error) {
-	return position{offset: r.scan.offset(), line: r.scan.line}.encode(), nil
-}
-
-// Progress implements [weir.Progresser], in bytes of the file as it is stored.
-func (r *reader[T]) Progress() (done, total uint64) {
-	return r.in.progress(r.scan.end - r.scan.start)
-}
-
-// Close implements [weir.Reader].
-func (r *reader[T]) Close() error { return r.in.Close() }
-
-// position is where the next record begins in a file, decompressed.
-type position struct {
-	offset int64
-	line   int64
-}
-
-// positionVersion is the first byte of every position; the offset and the line
-// follow as varints.
-const positionVersion = 1
-
-func (p position) encode() []byte {
-	return binary.AppendUvarint(binary.AppendUvarint([]byte{positionVersion}, uint64(p.offset)), uint64(p.line))
-}
-
-func decodePosition(b []byte) (position, error) {
-	wrong := fmt.Errorf("%d bytes that are not a position in a CSV file: % .32x", len(b), b)
-	if len(b) == 0 || b[0] != positionVersion {
-		return position{}, wrong
-	}
-	offset, n := binary.Uvarint(b[1:])
-	if n <= 0 {
-		return position{}, wrong
-	}
-	line, m := binary.Uvarint(b[1+n:])
-	p := position{offset: int64(offset), line: int64(line)}
-	if m <= 0 || 1+n+m != len(b) || p.offset < 0 || p.line < 1 {
-		return position{}, wrong
-	}
-	return p, nil
-}
-
-// seek goes to a position behind the header.
-func (r *reader[T]) seek(ctx context.Context, s *source[T], p position) error {
-	if p.offset < r.scan.offset() {
+// seek goes to where a record begins behind the header.
+func (r *fileReader[T]) seek(s *Source[T], offset int64) error {
+	if offset < r.scan.offset() || offset < r.cut.begin {
 		return errChanged
 	}
-	if p.offset == r.scan.offset() {
+	if offset == r.scan.offset() {
 		return nil
 	}
-	before := p.offset - 1 // the newline that ends the record before
+	before := offset - 1 // the newline that ends the record before
 	if !r.in.compressed() {
-		if uint64(p.offset) > r.in.size {
-			return errChanged
-		}
-		if err := r.in.seek(before); err != nil {
+		if err := r.jump(s, before); err != nil {
 			return err
 		}
-		r.scan = newScanner(r.in, s.settings.delimiter, scanBuffer, s.settings.maxRecord)
-		r.scan.base = before
 	}
+	err := r.pass(before - r.scan.offset())
 	boundary := false
-	err := r.skip(ctx, before-r.scan.offset())
 	if err == nil {
 		boundary, err = r.scan.atBoundary()
 	}
 	if errors.Is(err, io.EOF) || err == nil && !boundary {
 		return errChanged
 	}
-	r.scan.line = p.line
 	return err
 }
 
-var errChanged = errors.New("the file is not the one that was read before: it has no record that begins there")
-
-// skip passes over n bytes, and ends early with the task: decompressing a large
+// pass passes over n bytes, and ends early with the task: decompressing a large
 // file takes minutes.
-func (r *reader[T]) skip(ctx context.Context, n int64) error {
+func (r *fileReader[T]) pass(n int64) error {
 	const step = 16 << 20
 	for ; n > 0; n -= step {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
 		}
 		if err := r.scan.discard(min(n, step)); err != nil {
 			return err
@@ -220,3 +180,171 @@ func (r *reader[T]) skip(ctx context.Context, n int64) error {
 	}
 	return nil
 }
+
+// next stores the next record in dst. It returns io.EOF behind the last one, a
+// [*BadRecord] for a bad one, behind which it can go on, and any other error when
+// there is nothing more to read.
+func (r *fileReader[T]) next(dst *T) error {
+	err := r.dec.decode(dst, r.scan)
+	if err == nil && r.check != nil {
+		if err = r.check(dst); err != nil {
+			err = &refusal{err}
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return r.explain(err)
+}
+
+// explain tells bad records from other errors, and says where.
+func (r *fileReader[T]) explain(err error) error {
+	var refused *refusal
+	var syntax *syntaxError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		content := r.scan.content()
+		return r.bad(string(content[:min(len(content), maxBadText)]), refused.err.Error())
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	case errors.As(err, &syntax):
+		reason := syntax.Error()
+		if syntax.line == r.scan.record {
+			reason = syntax.at() + ": " + syntax.err.Error()
+		}
+		return r.skip(reason)
+	case errors.Is(err, errTooLong):
+		return r.skip(err.Error())
+	case r.counted:
+		return fmt.Errorf("%s: after line %d, at byte %d: %w", r.in.path, r.scan.line-1, r.scan.offset(), err)
+	default:
+		return fmt.Errorf("%s: at byte %d: %w", r.in.path, r.scan.offset(), err)
+	}
+}
+
+// skip makes a bad record of a line.
+func (r *fileReader[T]) skip(reason string) error {
+	offset, line := r.scan.begin(), r.scan.record
+	text, err := r.scan.skipLine(maxBadText)
+	if err != nil {
+		return r.explain(err)
+	}
+	r.scan.record = line
+	return r.badAt(offset, string(text), reason)
+}
+
+func (r *fileReader[T]) bad(text, reason string) error {
+	return r.badAt(r.scan.begin(), text, reason)
+}
+
+// badAt makes a bad record of the one that was cut last. It counts the lines
+// before it if nobody has.
+func (r *fileReader[T]) badAt(offset int64, text, reason string) error {
+	if !r.counted {
+		before, err := r.in.newlines(r.ctx, offset)
+		if err != nil {
+			return fmt.Errorf("%s: at byte %d: %s: %w", r.in.path, offset, reason, err)
+		}
+		r.scan.line += 1 + before - r.scan.record
+		r.scan.record, r.counted = 1+before, true
+	}
+	return &BadRecord{File: r.in.path, Line: r.scan.record, Offset: offset, Text: text, Reason: reason}
+}
+
+// Position implements [weir.Reader].
+func (r *fileReader[T]) Position() ([]byte, error) {
+	p := position{offset: r.scan.offset()}
+	if r.counted {
+		p.line = r.scan.line
+	}
+	return p.encode(), nil
+}
+
+// Progress implements [weir.Progresser], in bytes of the file as it is stored.
+func (r *fileReader[T]) Progress() (done, total uint64) {
+	if r.in.compressed() {
+		done = r.in.consumed()
+		return done, max(done, r.in.size)
+	}
+	begin, end := uint64(r.cut.begin), uint64(r.cut.end)
+	done = uint64(r.scan.offset())
+	if r.cut.end == wholeFile("").end {
+		end = max(done, r.in.size)
+	}
+	return min(max(done, begin), end) - begin, end - begin
+}
+
+// Close implements [weir.Reader].
+func (r *fileReader[T]) Close() error { return r.in.Close() }
+
+// always is the channel of a reader that may return early, and never waits.
+var always = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// mostSkipped bounds how many bad records one Read passes over.
+const mostSkipped = 1000
+
+// reader reads a range. It implements [weir.Reader], [weir.Notifier] and
+// [weir.Progresser].
+type reader[T any] struct {
+	*fileReader[T]
+	skipBad bool
+	tally   splitTally
+}
+
+// Read implements [weir.Reader].
+func (r *reader[T]) Read(values []T) (n int, err error) {
+	skipped := 0
+	for n < len(values) && skipped < mostSkipped {
+		err := r.next(&values[n])
+		if err == nil {
+			n++
+			continue
+		}
+		var bad *BadRecord
+		if !r.skipBad || !errors.As(err, &bad) {
+			return n, err
+		}
+		r.tally.add(bad)
+		skipped++
+	}
+	return n, nil
+}
+
+// Ready implements [weir.Notifier]: a reader that returns nothing has skipped
+// many bad records and wants to be called again.
+func (r *reader[T]) Ready() <-chan struct{} { return always }
+
+// Close implements [weir.Reader].
+func (r *reader[T]) Close() error {
+	r.tally.close()
+	return r.fileReader.Close()
+}
+
+// resultReader reads a range and hands on its bad records. It implements
+// [weir.Reader] and [weir.Progresser].
+type resultReader[T any] struct{ *fileReader[T] }
+
+// Read implements [weir.Reader].
+func (r resultReader[T]) Read(values []Result[T]) (int, error) {
+	for n := range values {
+		values[n].Bad = nil
+		err := r.next(&values[n].Record)
+		if err == nil {
+			continue
+		}
+		if !errors.As(err, &values[n].Bad) {
+			return n, err
+		}
+		var none T
+		values[n].Record = none
+	}
+	return len(values), nil
+}
+
+var _ weir.Notifier = (*reader[struct{}])(nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
 // Why a record is refused. encoding/csv refuses the same ones.
@@ -17,13 +18,20 @@ var (
 
 // syntaxError is a record that is not CSV.
 type syntaxError struct {
-	line   int64 // where the field begins
-	column int   // the field's, from 0
+	line   int64  // where the field begins
+	column int    // the field's, from 0
+	name   string // the column's, if it is known
 	err    error
 }
 
-func (e *syntaxError) Error() string {
-	return fmt.Sprintf("line %d, column %d: %v", e.line, e.column+1, e.err)
+func (e *syntaxError) Error() string { return fmt.Sprintf("%s, on line %d: %v", e.at(), e.line, e.err) }
+
+// at names the column.
+func (e *syntaxError) at() string {
+	if e.name == "" {
+		return fmt.Sprintf("column %d", e.column+1)
+	}
+	return fmt.Sprintf("column %d (%s)", e.column+1, e.name)
 }
 
 func (e *syntaxError) Unwrap() error { return e.err }
@@ -34,7 +42,9 @@ func (e *syntaxError) Unwrap() error { return e.err }
 type scanner struct {
 	in    io.Reader
 	comma byte
-	limit int // a record's bytes, at most
+	limit int   // a record's bytes, at most
+	lines bool  // each line is a record: a quoted field ends with it at the latest
+	stop  int64 // no record begins at this offset or behind it
 
 	buf        []byte
 	start, end int   // the unread bytes are buf[start:end]
@@ -42,6 +52,7 @@ type scanner struct {
 	base       int64 // the stream's offset of buf[0]
 	line       int64 // the number of the line that begins at start
 	record     int64 // the number of the line at which the last record began
+	begun      int   // where it began in buf
 	err        error // why there is nothing to read after end
 
 	fields  [][]byte
@@ -51,7 +62,7 @@ type scanner struct {
 const scanBuffer = 64 << 10
 
 func newScanner(in io.Reader, comma byte, buffer, limit int) *scanner {
-	return &scanner{in: in, comma: comma, limit: limit, buf: make([]byte, buffer), line: 1}
+	return &scanner{in: in, comma: comma, limit: limit, stop: math.MaxInt64, buf: make([]byte, buffer), line: 1}
 }
 
 // offset is that of the first byte that next has not consumed.
@@ -69,7 +80,7 @@ func (s *scanner) next() ([][]byte, error) {
 		if len(content) == 0 {
 			continue // an empty line
 		}
-		if quoted {
+		if quoted || s.lines && bytes.IndexByte(content, '"') >= 0 {
 			return s.splitQuoted(content)
 		}
 		fields, rest := s.fields[:0], content
@@ -89,7 +100,10 @@ func (s *scanner) next() ([][]byte, error) {
 // cut consumes a record and returns its bytes without the line end, and whether
 // there are quotes among them.
 func (s *scanner) cut() (content []byte, quoted bool, err error) {
-	s.record = s.line
+	if s.offset() >= s.stop {
+		return nil, false, io.EOF
+	}
+	s.record, s.begun = s.line, s.start
 	i := bytes.IndexByte(s.buf[s.start:s.end], '\n')
 	if i < 0 || i > s.limit || s.start+i > s.quote {
 		return s.cutSlowly()
@@ -113,6 +127,7 @@ func (s *scanner) cutSlowly() (content []byte, quoted bool, err error) {
 		i := bytes.IndexByte(line, '\n')
 		if i < 0 {
 			if s.end-s.start > s.limit {
+				s.begun = s.start
 				return nil, false, s.tooLong()
 			}
 			if s.fill() {
@@ -120,12 +135,13 @@ func (s *scanner) cutSlowly() (content []byte, quoted bool, err error) {
 			}
 			return s.cutLast(lines)
 		}
-		if bytes.Count(line[:i], quoteByte)%2 == 1 {
+		if !s.lines && bytes.Count(line[:i], quoteByte)%2 == 1 {
 			odd = !odd
 		}
 		done += i + 1
 		lines++
 		if done-1 > s.limit {
+			s.begun = s.start
 			return nil, false, s.tooLong()
 		}
 		if !odd {
@@ -149,6 +165,7 @@ func (s *scanner) cutLast(lines int64) (content []byte, quoted bool, err error) 
 
 // consume returns the next n bytes, which hold that many newlines.
 func (s *scanner) consume(n int, lines int64) []byte {
+	s.begun = s.start
 	content := s.buf[s.start : s.start+n]
 	s.start += n
 	s.line += lines
@@ -159,10 +176,51 @@ func (s *scanner) consume(n int, lines int64) []byte {
 }
 
 func (s *scanner) findQuote(from int) int {
+	if s.lines {
+		return s.end
+	}
 	if i := bytes.IndexByte(s.buf[from:s.end], '"'); i >= 0 {
 		return from + i
 	}
 	return s.end
+}
+
+// content is the record that was cut last, without its line end. It is valid
+// until the next is cut.
+func (s *scanner) content() []byte {
+	return trimCR(bytes.TrimSuffix(s.buf[s.begun:s.start], []byte{'\n'}))
+}
+
+// begin is the offset of the record that was cut last, or could not be.
+func (s *scanner) begin() int64 { return s.base + int64(s.begun) }
+
+// skipLine goes back to the beginning of the record that was refused last and
+// passes over one line. It returns a copy of that line, of at most most bytes.
+// So a quote that is never closed takes a line with it, not the rest of the file.
+func (s *scanner) skipLine(most int) (line []byte, err error) {
+	s.start, s.line = s.begun, s.record
+	for {
+		rest := s.buf[s.start:s.end]
+		i := bytes.IndexByte(rest, '\n')
+		if i >= 0 {
+			rest = rest[:i]
+		}
+		line = append(line, rest[:min(len(rest), most-len(line))]...)
+		s.start += len(rest)
+		if i >= 0 {
+			s.start++
+			s.line++
+			break
+		}
+		if !s.fill() {
+			if !errors.Is(s.err, io.EOF) {
+				err = s.err
+			}
+			break
+		}
+	}
+	s.quote = s.findQuote(s.start)
+	return trimCR(line), err
 }
 
 // fill reads until the buffer is full or the stream ends, after it has made

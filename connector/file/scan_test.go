@@ -46,7 +46,7 @@ func FuzzScanner(f *testing.F) {
 		f.Add([]byte(strings.ReplaceAll(seed, ",", "\t")), byte('\t'), uint8(200))
 	}
 	f.Fuzz(func(t *testing.T, input []byte, comma byte, buffer uint8) {
-		if (&settings{delimiter: comma, maxRecord: 1}).check() != nil {
+		if newSettings([]Option{Delimiter(comma)}).check("CSV", "Delimiter") != nil {
 			return
 		}
 		reference := csv.NewReader(bytes.NewReader(input))

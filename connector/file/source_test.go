@@ -148,7 +148,7 @@ func TestOpenFails(t *testing.T) {
 			t.Errorf("%s: error %v, want %q in it", path, err, want)
 		}
 	}
-	if _, err := CSV[flight]("").Open(t.Context(), weir.Split{ID: root + "/b.csv"}, nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := CSV[flight]("x").Open(t.Context(), weir.Split{ID: root + "/b.csv"}, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the error %v does not wrap fs.ErrNotExist", err)
 	}
 }
