@@ -157,6 +157,12 @@ func leaveLaunchMode() {
 	}
 }
 
+func init() {
+	dataflow.Build = func(name string, build any, arguments []string) *dataflow.Graph {
+		return buildGraph(name, build.(func(*Env)), arguments, dataflow.BuildInput{})
+	}
+}
+
 // buildGraph runs the user's build function.
 func buildGraph(name string, build func(*Env), args []string, input dataflow.BuildInput) *dataflow.Graph {
 	graph := dataflow.NewGraph(name)

@@ -78,10 +78,12 @@ func TestPartitionings(t *testing.T) {
 		apply func(weir.Stream[int]) weir.Stream[int]
 		where func(v int) int
 	}{
-		"global":          {2, weir.Stream[int].Global, func(int) int { return 0 }},
-		"strict forward":  {4, weir.Stream[int].Forward, func(v int) int { return v % 4 }},
-		"forward":         {4, func(s weir.Stream[int]) weir.Stream[int] { return s }, func(v int) int { return v % 4 }},
-		"custom":          {2, func(s weir.Stream[int]) weir.Stream[int] { return s.PartitionCustom(func(v, _ int) int { return v / 7 % 3 }) }, func(v int) int { return v / 7 % 3 }},
+		"global":         {2, weir.Stream[int].Global, func(int) int { return 0 }},
+		"strict forward": {4, weir.Stream[int].Forward, func(v int) int { return v % 4 }},
+		"forward":        {4, func(s weir.Stream[int]) weir.Stream[int] { return s }, func(v int) int { return v % 4 }},
+		"custom": {2, func(s weir.Stream[int]) weir.Stream[int] {
+			return s.PartitionCustom(func(v, _ int) int { return v / 7 % 3 })
+		}, func(v int) int { return v / 7 % 3 }},
 		"rescale to more": {2, weir.Stream[int].Rescale, nil},
 		"rescale to one":  {8, weir.Stream[int].Rescale, func(v int) int { return v % 8 / 2 }},
 	} {

@@ -112,6 +112,19 @@ type resumable interface {
 // anything else.
 func (c *Context) Postpone(r resumable) { c.postponed = append(c.postponed, r) }
 
+// resume makes up to limit postponed results. The operator that postponed last
+// stands last in the chain: it must be done before an earlier one hands on more.
+func (c *Context) resume(limit int) (n int, err error) {
+	last := len(c.postponed) - 1
+	r := c.postponed[last]
+	c.postponed = c.postponed[:last]
+	n, done, err := r.resume(limit)
+	if !done {
+		c.postponed = append(c.postponed, r)
+	}
+	return n, err
+}
+
 // afterResults calls f once no results are postponed.
 func (c *Context) afterResults(f func() error) error {
 	if len(c.postponed) == 0 {

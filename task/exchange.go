@@ -15,6 +15,9 @@ type Exchange interface {
 	Writer(ctx *Context, o *outlet) (receiver any, err error)
 	// Reader returns the reader that feeds next, a Receiver[T].
 	Reader(ctx *Context, next any) (reader, error)
+	// Direct returns the Receiver[T] that hands records to next and signals to to,
+	// where both ends of the edge are in one goroutine.
+	Direct(next any, to signals) any
 }
 
 // reader turns the buffers of an exchange into batches.
@@ -123,6 +126,9 @@ func (x HashExchange[K, T]) Reader(ctx *Context, next any) (reader, error) {
 	return x.Records.reader(next.(Receiver[T])), nil
 }
 
+// Direct implements [Exchange].
+func (x HashExchange[K, T]) Direct(next any, to signals) any { return x.Records.direct(next, to) }
+
 type hashWriter[K comparable, T any] struct {
 	writer[T]
 	keyed keyed[K, T]
@@ -166,6 +172,9 @@ func (x TurnExchange[T]) Writer(ctx *Context, o *outlet) (any, error) {
 func (x TurnExchange[T]) Reader(ctx *Context, next any) (reader, error) {
 	return x.Records.reader(next.(Receiver[T])), nil
 }
+
+// Direct implements [Exchange].
+func (x TurnExchange[T]) Direct(next any, to signals) any { return x.Records.direct(next, to) }
 
 type turnWriter[T any] struct {
 	writer[T]

@@ -18,6 +18,9 @@ func (x BroadcastExchange[T]) Reader(_ *Context, next any) (reader, error) {
 	return x.Records.reader(next.(Receiver[T])), nil
 }
 
+// Direct implements [Exchange].
+func (x BroadcastExchange[T]) Direct(next any, to signals) any { return x.Records.direct(next, to) }
+
 type broadcastWriter[T any] struct{ writer[T] }
 
 func (w *broadcastWriter[T]) Push(values []T, times []int64) error {
@@ -42,6 +45,9 @@ func (x GlobalExchange[T]) Writer(ctx *Context, o *outlet) (any, error) {
 func (x GlobalExchange[T]) Reader(_ *Context, next any) (reader, error) {
 	return x.Records.reader(next.(Receiver[T])), nil
 }
+
+// Direct implements [Exchange].
+func (x GlobalExchange[T]) Direct(next any, to signals) any { return x.Records.direct(next, to) }
 
 type globalWriter[T any] struct{ writer[T] }
 
@@ -70,6 +76,9 @@ func (x ChoiceExchange[T]) Writer(ctx *Context, o *outlet) (any, error) {
 func (x ChoiceExchange[T]) Reader(_ *Context, next any) (reader, error) {
 	return x.Records.reader(next.(Receiver[T])), nil
 }
+
+// Direct implements [Exchange].
+func (x ChoiceExchange[T]) Direct(next any, to signals) any { return x.Records.direct(next, to) }
 
 type choiceWriter[T any] struct {
 	writer[T]

@@ -69,6 +69,11 @@ func (x PreAggregatedExchange[K, T, A, O]) Reader(ctx *Context, next any) (reade
 	return &markedReader{records: records, partials: x.partials.reader(to)}, nil
 }
 
+// Direct implements [Exchange].
+func (x PreAggregatedExchange[K, T, A, O]) Direct(next any, to signals) any {
+	return x.hash.Direct(next, to)
+}
+
 // markedReader tells buffers of partial results from those of records.
 type markedReader struct {
 	records, partials, current reader

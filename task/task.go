@@ -243,18 +243,10 @@ func (t *task) nextFlush() time.Duration {
 }
 
 func (t *task) advance(limit int) (int, status, error) {
-	last := len(t.ctx.postponed) - 1
-	if last < 0 {
+	if len(t.ctx.postponed) == 0 {
 		return t.head.step(limit)
 	}
-	// The operator that postponed last stands last in the chain: it must be done
-	// before an earlier one hands on more.
-	r := t.ctx.postponed[last]
-	t.ctx.postponed = t.ctx.postponed[:last]
-	n, done, err := r.resume(limit)
-	if !done {
-		t.ctx.postponed = append(t.ctx.postponed, r)
-	}
+	n, err := t.ctx.resume(limit)
 	return n, working, err
 }
 
