@@ -9,17 +9,12 @@ import (
 	"github.com/weirstream/weir"
 )
 
-// onEngines runs a job within one worker and over TCP between two, with the least
+// engines are one within a worker, and one over TCP between two, both with the least
 // memory.
-func onEngines(t *testing.T, parallelism int, test func(t *testing.T, e *engine)) {
-	t.Helper()
-	for _, workers := range []int{1, 2} {
-		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
-			e := newEngine(workers, parallelism)
-			e.least = true
-			test(t, e)
-		})
-	}
+func engines(parallelism int) map[string]*engine {
+	within, between := newEngine(1, parallelism), newEngine(2, parallelism)
+	within.least, between.least = true, true
+	return map[string]*engine{"within a worker": within, "over TCP": between}
 }
 
 func runJob(t *testing.T, e *engine, build func(*weir.Env)) {
@@ -51,24 +46,26 @@ func wantPlaces(t *testing.T, got *collect[int], n int, where func(v int) int) {
 }
 
 func TestUnion(t *testing.T) {
-	onEngines(t, 3, func(t *testing.T, e *engine) {
-		var got, keyed collect[int]
-		runJob(t, e, func(env *weir.Env) {
-			a := weir.From(env, "a", numbersTo(1000)).Parallelism(1)
-			b := weir.From(env, "b", numbersTo(500)).Parallelism(2).Map(func(v int) int { return v + 1000 })
-			c := weir.From(env, "c", numbersTo(700)).Map(func(v int) int { return v + 1500 })
-			all := a.Union(b.Rebalance(), c)
-			all.Map(func(v int) int { return v }).To("sink", &got)
-			// A stream may be in a union twice.
-			all.Union(a).KeyBy(func(v int) int { return v }).Reduce(func(a, b int) int { return a + b }).To("keyed", &keyed)
+	for name, e := range engines(3) {
+		t.Run(name, func(t *testing.T) {
+			var got, keyed collect[int]
+			runJob(t, e, func(env *weir.Env) {
+				a := weir.From(env, "a", numbersTo(1000)).Parallelism(1)
+				b := weir.From(env, "b", numbersTo(500)).Parallelism(2).Map(func(v int) int { return v + 1000 })
+				c := weir.From(env, "c", numbersTo(700)).Map(func(v int) int { return v + 1500 })
+				all := a.Union(b.Rebalance(), c)
+				all.Map(func(v int) int { return v }).To("sink", &got)
+				// A stream may be in a union twice.
+				all.Union(a).KeyBy(func(v int) int { return v }).Reduce(func(a, b int) int { return a + b }).To("keyed", &keyed)
+			})
+			want := numbersTo(2200).splits[0]
+			sameRows(t, "rows", got.rows, want)
+			for _, v := range numbersTo(1000).splits[0] {
+				want = append(want, 2*v) // the running sum at its second time
+			}
+			sameRows(t, "keyed rows", keyed.rows, want)
 		})
-		want := numbersTo(2200).splits[0]
-		sameRows(t, "rows", got.rows, want)
-		for _, v := range numbersTo(1000).splits[0] {
-			want = append(want, 2*v) // the running sum at its second time
-		}
-		sameRows(t, "keyed rows", keyed.rows, want)
-	})
+	}
 }
 
 func TestPartitionings(t *testing.T) {
@@ -88,100 +85,108 @@ func TestPartitionings(t *testing.T) {
 		"rescale to one":  {8, weir.Stream[int].Rescale, func(v int) int { return v % 8 / 2 }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onEngines(t, 4, func(t *testing.T, e *engine) {
-				var got collect[int]
-				runJob(t, e, func(env *weir.Env) {
-					s := weir.From(env, "numbers", numbersTo(n)).Parallelism(1)
-					c.apply(place(s, c.from)).Map(func(v int) int { return v }).Parallelism(4).StartNewChain().
-						To("sink", &got).Parallelism(4)
-				})
-				if c.where != nil {
-					wantPlaces(t, &got, n, c.where)
-					return
-				}
-				// Each of two sends in turn to its own half of four.
-				sameRows(t, "rows", got.rows, numbersTo(n).splits[0])
-				for s := range 4 {
-					if odd := slices.IndexFunc(got.by[s], func(v int) bool { return v%2 != s/2 }); odd >= 0 || len(got.by[s]) != n/4 {
-						t.Errorf("subtask %d got %d of %d, wrong is that at %d", s, len(got.by[s]), n, odd)
+			for name, e := range engines(4) {
+				t.Run(name, func(t *testing.T) {
+					var got collect[int]
+					runJob(t, e, func(env *weir.Env) {
+						s := weir.From(env, "numbers", numbersTo(n)).Parallelism(1)
+						c.apply(place(s, c.from)).Map(func(v int) int { return v }).Parallelism(4).StartNewChain().
+							To("sink", &got).Parallelism(4)
+					})
+					if c.where != nil {
+						wantPlaces(t, &got, n, c.where)
+						return
 					}
-				}
-			})
+					// Each of two sends in turn to its own half of four.
+					sameRows(t, "rows", got.rows, numbersTo(n).splits[0])
+					for s := range 4 {
+						if odd := slices.IndexFunc(got.by[s], func(v int) bool { return v%2 != s/2 }); odd >= 0 || len(got.by[s]) != n/4 {
+							t.Errorf("subtask %d got %d of %d, wrong is that at %d", s, len(got.by[s]), n, odd)
+						}
+					}
+				})
+			}
 		})
 	}
 }
 
 func TestBroadcast(t *testing.T) {
 	const n = 1000
-	onEngines(t, 3, func(t *testing.T, e *engine) {
-		var got collect[int]
-		runJob(t, e, func(env *weir.Env) {
-			weir.From(env, "numbers", numbersTo(n)).Parallelism(2).Broadcast().To("sink", &got)
+	for name, e := range engines(3) {
+		t.Run(name, func(t *testing.T) {
+			var got collect[int]
+			runJob(t, e, func(env *weir.Env) {
+				weir.From(env, "numbers", numbersTo(n)).Parallelism(2).Broadcast().To("sink", &got)
+			})
+			for s := range 3 {
+				sameRows(t, fmt.Sprintf("subtask %d", s), got.by[s], numbersTo(n).splits[0])
+			}
 		})
-		for s := range 3 {
-			sameRows(t, fmt.Sprintf("subtask %d", s), got.by[s], numbersTo(n).splits[0])
-		}
-	})
+	}
 }
 
 func TestShuffle(t *testing.T) {
 	const n = 3000
-	onEngines(t, 3, func(t *testing.T, e *engine) {
-		var got collect[int]
-		runJob(t, e, func(env *weir.Env) {
-			weir.From(env, "numbers", numbersTo(n)).Parallelism(1).Shuffle().To("sink", &got)
-		})
-		sameRows(t, "rows", got.rows, numbersTo(n).splits[0])
-		sameTurn := 0
-		for s := range 3 {
-			// Six standard deviations.
-			if have := len(got.by[s]); have < n/3-160 || have > n/3+160 {
-				t.Errorf("subtask %d got %d of %d", s, have, n)
-			}
-			for _, v := range got.by[s] {
-				if v%3 == got.by[s][0]%3 {
-					sameTurn++
+	for name, e := range engines(3) {
+		t.Run(name, func(t *testing.T) {
+			var got collect[int]
+			runJob(t, e, func(env *weir.Env) {
+				weir.From(env, "numbers", numbersTo(n)).Parallelism(1).Shuffle().To("sink", &got)
+			})
+			sameRows(t, "rows", got.rows, numbersTo(n).splits[0])
+			sameTurn := 0
+			for s := range 3 {
+				// Six standard deviations.
+				if have := len(got.by[s]); have < n/3-160 || have > n/3+160 {
+					t.Errorf("subtask %d got %d of %d", s, have, n)
+				}
+				for _, v := range got.by[s] {
+					if v%3 == got.by[s][0]%3 {
+						sameTurn++
+					}
 				}
 			}
-		}
-		if sameTurn == n {
-			t.Error("records are dealt out in turn")
-		}
-	})
+			if sameTurn == n {
+				t.Error("records are dealt out in turn")
+			}
+		})
+	}
 }
 
 func TestConnect(t *testing.T) {
-	onEngines(t, 2, func(t *testing.T, e *engine) {
-		var mapped, flat collect[string]
-		var both collect[string]
-		runJob(t, e, func(env *weir.Env) {
-			numbers := weir.From(env, "numbers", numbersTo(300))
-			names := weir.From(env, "names", dealt([]string{"x", "y"}, 1)).Parallelism(1)
-			numbers.Connect(names).Map(func(v int) string { return fmt.Sprint(v) }, strings.ToUpper).To("mapped", &mapped)
-			numbers.Connect(names).FlatMap(
-				func(v int, emit func(string)) {
-					for range v % 3 {
-						emit(fmt.Sprint(v))
-					}
-				},
-				func(s string, emit func(string)) { emit(s); emit(s + s) },
-			).To("flat", &flat)
-			numbers.Global().Connect(names.Broadcast()).Map(func(int) string { return "number" }, func(s string) string { return s }).To("both", &both)
-		})
-		want, wantFlat := []string{"X", "Y"}, []string{"x", "xx", "y", "yy"}
-		for v := range 300 {
-			want = append(want, fmt.Sprint(v))
-			for range v % 3 {
-				wantFlat = append(wantFlat, fmt.Sprint(v))
+	for name, e := range engines(2) {
+		t.Run(name, func(t *testing.T) {
+			var mapped, flat collect[string]
+			var both collect[string]
+			runJob(t, e, func(env *weir.Env) {
+				numbers := weir.From(env, "numbers", numbersTo(300))
+				names := weir.From(env, "names", dealt([]string{"x", "y"}, 1)).Parallelism(1)
+				numbers.Connect(names).Map(func(v int) string { return fmt.Sprint(v) }, strings.ToUpper).To("mapped", &mapped)
+				numbers.Connect(names).FlatMap(
+					func(v int, emit func(string)) {
+						for range v % 3 {
+							emit(fmt.Sprint(v))
+						}
+					},
+					func(s string, emit func(string)) { emit(s); emit(s + s) },
+				).To("flat", &flat)
+				numbers.Global().Connect(names.Broadcast()).Map(func(int) string { return "number" }, func(s string) string { return s }).To("both", &both)
+			})
+			want, wantFlat := []string{"X", "Y"}, []string{"x", "xx", "y", "yy"}
+			for v := range 300 {
+				want = append(want, fmt.Sprint(v))
+				for range v % 3 {
+					wantFlat = append(wantFlat, fmt.Sprint(v))
+				}
 			}
-		}
-		sameRows(t, "mapped", mapped.rows, want)
-		sameRows(t, "flat", flat.rows, wantFlat)
-		sameRows(t, "second subtask", both.by[1], []string{"x", "y"})
-		if len(both.by[0]) != 302 {
-			t.Errorf("the first subtask got %d rows, want 302", len(both.by[0]))
-		}
-	})
+			sameRows(t, "mapped", mapped.rows, want)
+			sameRows(t, "flat", flat.rows, wantFlat)
+			sameRows(t, "second subtask", both.by[1], []string{"x", "y"})
+			if len(both.by[0]) != 302 {
+				t.Errorf("the first subtask got %d rows, want 302", len(both.by[0]))
+			}
+		})
+	}
 }
 
 // TestSlotSharingGroups counts the slots that a job needs.

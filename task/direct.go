@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/weirstream/weir/internal/dataflow"
@@ -20,8 +21,10 @@ type Direct struct {
 	ctx    *Context
 	cancel context.CancelFunc
 	now    int64
-	// sources are the outputs of the sources, by their names.
+	// sources are the outputs of the sources, and sinks what stands in their places,
+	// by their names.
 	sources map[string]Outputs
+	sinks   map[string]any
 }
 
 // directChunk is how many postponed results are made at a time: few, so that a
@@ -35,7 +38,7 @@ func NewDirect(graph *dataflow.Graph, now int64, log *slog.Logger) (*Direct, err
 		return nil, fmt.Errorf("the job is built wrongly:%s", dataflow.MistakeLines(m))
 	}
 	done, cancel := context.WithCancel(context.Background())
-	d := &Direct{cancel: cancel, now: now, sources: map[string]Outputs{}}
+	d := &Direct{cancel: cancel, now: now, sources: map[string]Outputs{}, sinks: map[string]any{}}
 	d.ctx = &Context{
 		Done: done, Name: graph.JobName + " (1/1)", Parallelism: 1, Log: log,
 		FlushInterval: 100 * time.Millisecond, WatermarkInterval: 200 * time.Millisecond,
@@ -62,13 +65,26 @@ func (d *Direct) build(nodes []*dataflow.Node) error {
 			d.sources[n.Name] = out
 			continue
 		}
-		in, err := n.Code.(Operator).Build(d.ctx, out)
+		in, err := d.operator(n, out)
 		if err != nil {
 			return fmt.Errorf("%s %q: %w", n.Kind, n.Name, err)
 		}
 		inputs[i] = d.inputs(n, in)
 	}
 	return nil
+}
+
+// operator builds a node. A sink is not opened: its records are kept.
+func (d *Direct) operator(n *dataflow.Node, out Outputs) (Inputs, error) {
+	sink, ok := n.Code.(interface{ recorded() any })
+	if !ok {
+		return n.Code.(Operator).Build(d.ctx, out)
+	}
+	if _, ok := d.sinks[n.Name]; ok {
+		return nil, errors.New("there are two of that name: a test tells them apart by it")
+	}
+	d.sinks[n.Name] = sink.recorded()
+	return Inputs{d.sinks[n.Name]}, nil
 }
 
 // outputs joins what takes the outputs of n, which is built.
@@ -117,7 +133,60 @@ func DirectSource[T any](d *Direct, name string) (Receiver[T], error) {
 	if !ok {
 		return nil, fmt.Errorf("the job has no source %q", name)
 	}
-	return main[T](out), nil
+	if len(out.ports) == 0 || out.ports[0] == nil {
+		return dropped[T]{}, nil
+	}
+	r, ok := out.ports[0].(Receiver[T])
+	if !ok {
+		return nil, fmt.Errorf("source %q has records of another type than %v", name, reflect.TypeFor[T]())
+	}
+	return r, nil
+}
+
+// Recorded is what came to a sink.
+type Recorded[T any] struct {
+	Values []T
+	// Times are the event times of the values, in ms since the epoch, or [NoTime].
+	Times []int64
+	// Reached is the last watermark.
+	Reached int64
+	// Ended tells that nothing will follow.
+	Ended bool
+}
+
+// DirectSink returns what comes to a sink, by its name.
+func DirectSink[T any](d *Direct, name string) (*Recorded[T], error) {
+	sink, ok := d.sinks[name]
+	if !ok {
+		return nil, fmt.Errorf("the job has no sink %q", name)
+	}
+	r, ok := sink.(*Recorded[T])
+	if !ok {
+		return nil, fmt.Errorf("sink %q takes records of another type than %v", name, reflect.TypeFor[T]())
+	}
+	return r, nil
+}
+
+// Push implements [Receiver].
+func (r *Recorded[T]) Push(values []T, times []int64) error {
+	r.Values = append(r.Values, values...)
+	r.Times = append(r.Times, times...)
+	return nil
+}
+
+// Watermark implements [Receiver].
+func (r *Recorded[T]) Watermark(t int64) error {
+	r.Reached = t
+	return nil
+}
+
+// Idle implements [Receiver].
+func (r *Recorded[T]) Idle() error { return nil }
+
+// End implements [Receiver].
+func (r *Recorded[T]) End() error {
+	r.Ended = true
+	return nil
 }
 
 // Now returns the processing time in ms since the epoch.

@@ -31,6 +31,9 @@ func (s SinkCode[T]) Build(ctx *Context, _ Outputs) (Inputs, error) {
 	return Inputs{&sinkReceiver[T]{writer: w}}, nil
 }
 
+// recorded returns what stands in the sink's place in a direct run.
+func (s SinkCode[T]) recorded() any { return &Recorded[T]{Reached: NoTime} }
+
 // Join implements [Operator]; nothing follows a sink.
 func (s SinkCode[T]) Join([]any) any { return nil }
 

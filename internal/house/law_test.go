@@ -198,6 +198,14 @@ var importLaw = []room{
 		},
 	},
 	{
+		dir: "weirtest", not: "daemons and the network",
+		may: map[string]string{
+			".":                 "the public API",
+			"internal/dataflow": "it builds the graph of the job under test",
+			"task":              "it runs operators in the test's goroutine",
+		},
+	},
+	{
 		dir: "connector", not: "engine internals: a connector is written as a user writes one",
 		may: map[string]string{
 			".": "the public API",
