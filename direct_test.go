@@ -66,13 +66,13 @@ func (d direct) end(source string) {
 // TestDirectUnion drives a window behind a union: the slower source decides when it
 // fires, unless it is idle.
 func TestDirectUnion(t *testing.T) {
-	var got collect[int64]
+	var got *task.Recorded[int64]
 	took := func(want ...int64) {
 		t.Helper()
-		if !slices.Equal(got.rows, want) {
-			t.Errorf("fired %v, want %v", got.rows, want)
+		if !slices.Equal(got.Values, want) {
+			t.Errorf("fired %v, want %v", got.Values, want)
 		}
-		got.rows = nil
+		got.Values = nil
 	}
 	d := newDirect(t, func(env *weir.Env) {
 		timed := func(name string) weir.Stream[tick] {
@@ -82,8 +82,13 @@ func TestDirectUnion(t *testing.T) {
 			KeyBy(func(v tick) int32 { return v.Key }).
 			Window(weir.Tumbling(10*time.Millisecond)).
 			Reduce(func(a, b tick) tick { a.Value += b.Value; return a }).
-			Map(func(v tick) int64 { return v.Value }).To("sums", &got)
+			Map(func(v tick) int64 { return v.Value }).To("sums", &collect[int64]{})
 	})
+	var err error
+	got, err = task.DirectSink[int64](d.Direct, "sums")
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.push("a", 1, 2, 11, 25)
 	took()
 	d.push("b", 3, 12)
