@@ -1,12 +1,16 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 )
 
 // layer is one source of settings.
 type layer struct {
+	kind     SourceKind
 	source   string
 	settings []setting
 	// overrides are settings that are still of the form key=value. They may
@@ -14,6 +18,14 @@ type layer struct {
 	overrides []string
 	// lenient turns unknown keys into warnings.
 	lenient bool
+}
+
+// sourceOf is where a setting of the layer was written.
+func (l layer) sourceOf(s setting) Source {
+	if s.variable != "" {
+		return Source{Kind: l.kind, Name: s.variable}
+	}
+	return Source{Kind: l.kind, Name: l.source, Line: s.line}
 }
 
 // builder turns layers into values and collects what is wrong with them.
@@ -31,14 +43,17 @@ type builder struct {
 // key takes a while, and nobody reads more messages at once.
 const suggested = 100
 
-// build puts layers above values, the last one on top, checks everything, and
-// returns all mistakes: those that were found before and those of the layers.
-func build(below map[string]value, found Problems, layers ...layer) (*Config, Warnings, error) {
-	b := builder{values: map[string]value{}, problems: found, bad: map[string]bool{}}
+// newBuilder returns a builder that puts layers above values; found are
+// mistakes that are known already.
+func newBuilder(below map[string]value, found Problems) *builder {
+	b := &builder{values: map[string]value{}, problems: found, bad: map[string]bool{}}
 	maps.Copy(b.values, below)
-	for _, l := range layers {
-		b.add(l)
-	}
+	return b
+}
+
+// build checks everything, and returns all mistakes: those that were found
+// before and those of the layers.
+func (b *builder) build() (*Config, Warnings, error) {
 	c := &Config{values: b.values}
 	b.check(c)
 	if err := b.problems.errOrNil(); err != nil {
@@ -52,14 +67,14 @@ func (b *builder) add(l layer) {
 	settings := append(l.settings, b.overrides(l)...)
 	set := map[string]setting{} // What this layer has set, by the key's present name.
 	for _, s := range settings {
-		source := Source{Name: l.source, Line: s.line}
+		source := l.sourceOf(s)
 		k, current := keys().names[s.key]
 		if !current {
 			k = keys().deprecated[s.key]
 		}
 		switch {
 		case k != nil:
-			b.known(k, s, set, source, l.overrides != nil)
+			b.known(k, s, set, l)
 		case b.useless(s, source):
 		case s.null && isSection(s.key): // A section whose keys are all commented out.
 		case l.lenient:
@@ -89,7 +104,7 @@ func (b *builder) overrides(l layer) []setting {
 		name, text, ok := strings.Cut(o, "=")
 		name = strings.TrimSpace(name)
 		if !ok || name == "" {
-			b.problem(Source{Name: l.source}, name, ErrSyntax, "%q is not of the form key=value", clip(o))
+			b.problem(Source{Kind: l.kind, Name: l.source}, name, ErrSyntax, "%q is not of the form key=value", clip(o))
 			continue
 		}
 		settings = append(settings, setting{key: name, text: text})
@@ -110,7 +125,8 @@ func (b *builder) useless(s setting, source Source) bool {
 
 // known sets a key, under its present or a deprecated name. Within a layer the
 // present name wins over a deprecated one.
-func (b *builder) known(k *key, s setting, set map[string]setting, source Source, repeatable bool) {
+func (b *builder) known(k *key, s setting, set map[string]setting, l layer) {
+	source := l.sourceOf(s)
 	if s.key != k.Name {
 		b.warn(source, s.key, "is deprecated: write "+quoted(k.Name))
 	}
@@ -120,14 +136,22 @@ func (b *builder) known(k *key, s setting, set map[string]setting, source Source
 			b.warn(source, s.key, "has no effect: "+quoted(k.Name)+" is set as well")
 			return
 		case earlier.key != k.Name && s.key == k.Name:
-			b.warn(Source{Name: source.Name, Line: earlier.line}, earlier.key, "has no effect: "+quoted(k.Name)+" is set as well")
-		case !repeatable:
-			b.problem(source, s.key, ErrDuplicate, "key %s is set twice: %s on line %d is another name of it", quoted(k.Name), quoted(earlier.key), earlier.line)
+			b.warn(l.sourceOf(earlier), earlier.key, "has no effect: "+quoted(k.Name)+" is set as well")
+		case l.overrides == nil:
+			b.problem(source, s.key, ErrDuplicate, "key %s is set twice: %s %s is another name of it", quoted(k.Name), quoted(earlier.key), earlier.place())
 			return
 		}
 	}
 	set[k.Name] = s
 	b.set(k, s, source)
+}
+
+// place tells where in its layer a setting is.
+func (s setting) place() string {
+	if s.variable != "" {
+		return "in " + s.variable
+	}
+	return "on line " + strconv.Itoa(s.line)
 }
 
 // set checks a value and puts it above what there is.
@@ -143,6 +167,13 @@ func (b *builder) set(k *key, s setting, source Source) {
 		shown = "[" + strings.Join(s.elements, ", ") + "]"
 	}
 	parsed, text, err := k.parseAs(s)
+	switch {
+	case err != nil && Sensitive(k.Name):
+		// What is wrong with it may quote it as well.
+		shown, err = Masked, errors.New("want "+k.Allowed)
+	case err != nil && source.Kind == FromEnvironment && serviceLink.MatchString(s.text):
+		err = fmt.Errorf("%w; Kubernetes sets such variables for a Service of that name: rename it, or set enableServiceLinks to false", err)
+	}
 	if err != nil {
 		b.bad[k.Name] = true
 		b.problem(source, s.key, ErrBadValue, "key %s has the bad value %q: %s", quoted(s.key), clip(shown), err)
@@ -168,7 +199,7 @@ func (k *key) parseAs(s setting) (any, string, error) {
 func (b *builder) check(c *Config) {
 	for _, rule := range rules {
 		known := true
-		source := Source{Name: defaultSource}
+		source := Source{Kind: FromDefault}
 		for _, name := range rule.keys {
 			known = known && !b.bad[name]
 			if v, ok := c.values[name]; ok {

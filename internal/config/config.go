@@ -7,8 +7,8 @@ import (
 )
 
 // Config is the set of values that are not defaults, each with its source. It
-// is immutable and may be used concurrently. Create one with [Load], [Parse],
-// [FromMap], [Decode] or [Default].
+// is immutable and may be used concurrently. Create one with [Inputs.Load],
+// [Parse], [FromMap], [Config.Decode] or [Default].
 type Config struct {
 	values map[string]value
 }
@@ -23,29 +23,55 @@ type value struct {
 // Default returns a configuration in which every key has its default.
 func Default() *Config { return &Config{} }
 
-// Load reads a YAML file and applies overrides of the form key=value to it, of
-// which a later one wins over an earlier one. Without a path there is only
-// what the overrides say. All mistakes of both are in the error, which is
-// [Problems]; the warnings are complete also when there is an error.
-func Load(path string, overrides []string) (*Config, Warnings, error) {
-	if path == "" {
-		return build(nil, nil, layer{source: overrideSource, overrides: overrides})
-	}
-	source := "file " + path
-	data, err := readFile(path)
-	if err != nil {
-		unread := Problems{{Source: Source{Name: source}, Err: err}}
-		return build(nil, unread, layer{source: overrideSource, overrides: overrides})
-	}
-	return Parse(source, data, overrides)
+// Inputs are the places that a configuration is read from, the lowest first.
+type Inputs struct {
+	// File is the path of the YAML file; without it there is none.
+	File string
+	// Environment has variables as name=value, as [os.Environ] returns them.
+	// Those whose names begin with WEIR_ override keys, see [Variable]; one that
+	// no key has is a warning, others are not looked at.
+	Environment []string
+	// Overrides are of the form key=value. A later one wins over an earlier one.
+	Overrides []string
 }
 
-// Parse is [Load] for a file that was read already; source names it in messages
-// and in [Entry.Source].
-func Parse(source string, data []byte, overrides []string) (*Config, Warnings, error) {
-	settings, problems := flattenYAML(source, data)
-	file := layer{source: source, settings: settings}
-	return build(nil, problems, file, layer{source: overrideSource, overrides: overrides})
+// Load reads all inputs. All mistakes of all of them are in the error, which is
+// [Problems]; the warnings are complete also when there is an error.
+func (i Inputs) Load() (*Config, Warnings, error) {
+	var settings []setting
+	var problems Problems
+	if i.File != "" {
+		settings, problems = readSettings(i.File)
+	}
+	b := newBuilder(nil, problems)
+	b.add(layer{kind: FromFile, source: i.File, settings: settings})
+	b.addEnvironment(i.Environment)
+	b.add(layer{kind: FromOverride, overrides: i.Overrides})
+	return b.build()
+}
+
+// readSettings reads a YAML file as far as it can be read.
+func readSettings(path string) ([]setting, Problems) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, Problems{{Source: Source{Kind: FromFile, Name: path}, Err: err}}
+	}
+	return flattenYAML(path, data)
+}
+
+// Load is [Inputs.Load] without an environment.
+func Load(path string, overrides []string) (*Config, Warnings, error) {
+	return Inputs{File: path, Overrides: overrides}.Load()
+}
+
+// Parse is [Load] for a file that was read already; name is the file's in
+// messages and in [Entry.Source].
+func Parse(name string, data []byte, overrides []string) (*Config, Warnings, error) {
+	settings, problems := flattenYAML(name, data)
+	b := newBuilder(nil, problems)
+	b.add(layer{kind: FromFile, source: name, settings: settings})
+	b.add(layer{kind: FromOverride, overrides: overrides})
+	return b.build()
 }
 
 // FromMap returns the configuration that sets the given keys to the given
@@ -58,7 +84,7 @@ func FromMap(source string, values map[string]string) (*Config, Warnings, error)
 // With returns a configuration in which the given values are above those of c.
 // With no values it is c.
 func (c *Config) With(source string, values map[string]string) (*Config, Warnings, error) {
-	return build(c.values, nil, mapLayer(source, values))
+	return c.above(mapLayer(source, values))
 }
 
 // Decode is [Config.With] for values that another process of the cluster has
@@ -67,7 +93,14 @@ func (c *Config) With(source string, values map[string]string) (*Config, Warning
 func (c *Config) Decode(source string, values map[string]string) (*Config, Warnings, error) {
 	received := mapLayer(source, values)
 	received.lenient = true
-	return build(c.values, nil, received)
+	return c.above(received)
+}
+
+// above returns a configuration with a layer on top of c.
+func (c *Config) above(l layer) (*Config, Warnings, error) {
+	b := newBuilder(c.values, nil)
+	b.add(l)
+	return b.build()
 }
 
 func mapLayer(source string, values map[string]string) layer {
@@ -101,7 +134,7 @@ func (c *Config) JobSettings() (settings map[string]string, ignored []Entry) {
 		if scope&Job != 0 {
 			settings[e.Key] = e.Value
 		}
-		if e.Source.Name == overrideSource && scope&(Job|Client) == 0 {
+		if e.Source.Kind == FromOverride && scope&(Job|Client) == 0 {
 			ignored = append(ignored, e)
 		}
 	}
@@ -118,6 +151,14 @@ type Entry struct {
 	Source Source
 	// IsSet is false for defaults.
 	IsSet bool
+}
+
+// Shown returns the value as it may be printed: [Masked] in place of a secret.
+func (e Entry) Shown() string {
+	if e.Value != "" && Sensitive(e.Key) {
+		return Masked
+	}
+	return e.Value
 }
 
 // Entries returns all keys with their values, sorted by key.
@@ -139,7 +180,7 @@ func (c *Config) String() string {
 	var b strings.Builder
 	for _, e := range c.Entries() {
 		if e.IsSet {
-			b.WriteString(e.Key + ": " + e.Value + " (" + e.Source.String() + ")\n")
+			b.WriteString(e.Key + ": " + e.Shown() + " (" + e.Source.String() + ")\n")
 		}
 	}
 	return b.String()
@@ -149,5 +190,5 @@ func (c *Config) source(name string) Source {
 	if v, ok := c.values[name]; ok {
 		return v.source
 	}
-	return Source{Name: defaultSource}
+	return Source{Kind: FromDefault}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/goroutine"
 	"github.com/weirstream/weir/internal/memory"
@@ -39,6 +41,24 @@ func mustMap(t *testing.T, values map[string]string) *config.Config {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// fileOf is writeFile for a test that draws many files: they are removed at its
+// end.
+func fileOf(t *rapid.T, text string) string {
+	t.Helper()
+	file, err := os.CreateTemp("", "weir-*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(file.Name()) })
+	if _, err := file.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file.Name()
 }
 
 func writeFile(t *testing.T, text string) string {
@@ -144,13 +164,13 @@ func TestRules(t *testing.T) {
 		// A key whose value is bad is not blamed once more, on its default.
 		"heartbeat.interval: 50 s\nheartbeat.timeout: never": `file x line 2: key "heartbeat.timeout" has the bad value "never": want a duration such as 10 s, at least 1 ms ("never" does not start with a whole number)`,
 	} {
-		_, _, err := config.Parse("file x", []byte(text), nil)
+		_, _, err := config.Parse("x", []byte(text), nil)
 		if err == nil || err.Error() != want || !errors.Is(err, config.ErrBadValue) {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
 		}
 	}
 	const tls = "security.ssl: {internal.enabled: true, key-file: k, certificate-file: c, ca-file: a}"
-	if c, _, err := config.Parse("file x", []byte(tls), nil); err != nil || !config.TLSEnabled.Get(c) {
+	if c, _, err := config.Parse("x", []byte(tls), nil); err != nil || !config.TLSEnabled.Get(c) {
 		t.Errorf("%s: %v", tls, err)
 	}
 }
@@ -195,7 +215,7 @@ func TestBufferTimeout(t *testing.T) {
 		"execution.buffer-timeout: 0":                                0,
 		"execution.buffer-timeout: {enabled: false, interval: 5 ms}": config.OnlyFullBuffers,
 	} {
-		c, _, err := config.Parse("file x", []byte(text), nil)
+		c, _, err := config.Parse("x", []byte(text), nil)
 		if err != nil || config.BufferTimeout(c) != want {
 			t.Errorf("%s: %v, want %v", text, err, want)
 		}
@@ -232,7 +252,7 @@ func TestTaskManagerMemory(t *testing.T) {
 		"taskmanager.memory: {process.size: 2g, network: {min: 96m, max: 96m}, managed.fraction: 0}":        "network 96 mb; each of 1 slots has 3072 buffers of 32 kb",
 		"taskmanager: {memory: {task.heap.size: 384m, segment-size: 64k}, numberOfTaskSlots: 3}":            "heap 384 mb",
 	} {
-		c, _, err := config.Parse("file x", []byte(text), nil)
+		c, _, err := config.Parse("x", []byte(text), nil)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue

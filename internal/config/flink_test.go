@@ -56,7 +56,7 @@ func TestReasons(t *testing.T) {
 		}
 	}
 	// A list of maps is read past where the key has no effect.
-	_, warnings, err := config.Parse("file x", []byte("pipeline.serialization-config: [{a: {type: kryo}}]"), nil)
+	_, warnings, err := config.Parse("x", []byte("pipeline.serialization-config: [{a: {type: kryo}}]"), nil)
 	if err != nil || len(warnings) != 1 {
 		t.Errorf("a list of maps: %v, %v", warnings, err)
 	}
@@ -101,16 +101,16 @@ func TestDeprecatedNames(t *testing.T) {
 				"file x line 2: key \"taskmanager.memory.jvm-overhead.min\" has no effect: \"taskmanager.memory.overhead.min\" is set as well",
 		},
 	} {
-		got, warnings, err := config.Parse("file x", []byte(text), nil)
+		got, warnings, err := config.Parse("x", []byte(text), nil)
 		if err != nil || !maps.Equal(got.Map(), map[string]string{c.key: c.value}) || warnings.String() != c.warnings {
 			t.Errorf("%s: %v, %v\nwarnings %s\nwant     %s", text, got, err, warnings, c.warnings)
 		}
 	}
-	c, _, err := config.Parse("file x", []byte("taskmanager.memory.overhead.min: 2m"), []string{"taskmanager.memory.jvm-overhead.min=1m"})
+	c, _, err := config.Parse("x", []byte("taskmanager.memory.overhead.min: 2m"), []string{"taskmanager.memory.jvm-overhead.min=1m"})
 	if err != nil || config.OverheadMin.Get(c) != memory.MiB {
 		t.Errorf("-D with a deprecated name: %v, %v", c, err)
 	}
-	if _, _, err := config.Parse("file x", []byte("cluster.evenly-spread-out-slots: [true]"), nil); err == nil {
+	if _, _, err := config.Parse("x", []byte("cluster.evenly-spread-out-slots: [true]"), nil); err == nil {
 		t.Error("a list is accepted where a deprecated name wants true or false")
 	}
 }

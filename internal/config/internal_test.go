@@ -99,3 +99,15 @@ func TestClip(t *testing.T) {
 		t.Errorf("clip of bytes that are not text has %d bytes", len(got))
 	}
 }
+
+// A secret that is not allowed is not quoted, nor what its parser says of it.
+func TestABadSecretIsMasked(t *testing.T) {
+	var a area
+	secret := a.defineUnset("reporter.password", duration(0), "(none)", Client, "A secret.")
+	b := newBuilder(nil, nil)
+	b.set(secret.key, setting{key: "reporter.password", text: "hunter2"}, Source{Kind: FromOverride})
+	_, _, err := b.build()
+	if want := `-D: key "reporter.password" has the bad value "******": want a duration such as 10 s`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -216,3 +216,22 @@ func Keys() []Key {
 	}
 	return all
 }
+
+// Find describes the key of that name, or of that deprecated name. The error
+// wraps [ErrUnknownKey] and says which key it may have been, or why a key of
+// Flink has no effect in Weir.
+func Find(name string) (Key, error) {
+	k, ok := keys().names[name]
+	if !ok {
+		k, ok = keys().deprecated[name]
+	}
+	if ok {
+		found := k.Key
+		found.Deprecated = slices.Clone(k.Deprecated)
+		return found, nil
+	}
+	if reason := flinkOnly(name); reason != "" {
+		return Key{}, markedf(ErrUnknownKey, "key %s has no effect: %s", quoted(name), reason)
+	}
+	return Key{}, markedf(ErrUnknownKey, "unknown key %s%s", quoted(name), suggestion(name))
+}

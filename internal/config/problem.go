@@ -21,27 +21,55 @@ var (
 	ErrSyntax = errors.New("bad syntax")
 )
 
+// SourceKind is what kind of place a value came from.
+type SourceKind uint8
+
+const (
+	// FromValues is a map of values, which the caller of [FromMap] or
+	// [Config.With] named.
+	FromValues SourceKind = iota
+	// FromDefault is a value that was set nowhere.
+	FromDefault
+	// FromFile is the YAML file.
+	FromFile
+	// FromEnvironment is an environment variable.
+	FromEnvironment
+	// FromOverride is -D on the command line.
+	FromOverride
+)
+
+// String names the kind as weir config -o json does.
+func (k SourceKind) String() string {
+	return [...]string{"values", "default", "file", "environment", "option"}[k]
+}
+
 // Source is where a value came from.
 type Source struct {
-	// Name is "default", "-D", "file weir.yaml", or what the caller of [FromMap]
-	// or [Config.With] named the layer.
+	Kind SourceKind
+	// Name is the file's path, the environment variable, or what the caller of
+	// [FromMap] or [Config.With] named the values; empty for the other kinds.
 	Name string
 	// Line is the line of the file, from 1; 0 where there are no lines.
 	Line int
 }
 
-// String prints the source as in "file weir.yaml line 12", "-D", "default".
+// String prints the source for a message: "file weir.yaml line 12",
+// "environment variable WEIR_PARALLELISM_DEFAULT", "-D", "default".
 func (s Source) String() string {
-	if s.Line == 0 {
-		return s.Name
+	switch {
+	case s.Kind == FromDefault:
+		return "default"
+	case s.Kind == FromOverride:
+		return "-D"
+	case s.Kind == FromEnvironment:
+		return "environment variable " + s.Name
+	case s.Kind == FromFile && s.Line == 0:
+		return "file " + s.Name
+	case s.Kind == FromFile:
+		return fmt.Sprintf("file %s line %d", s.Name, s.Line)
 	}
-	return fmt.Sprintf("%s line %d", s.Name, s.Line)
+	return s.Name
 }
-
-const (
-	defaultSource  = "default"
-	overrideSource = "-D"
-)
 
 // Problem is one mistake of a configuration.
 type Problem struct {
@@ -102,13 +130,17 @@ func (p Problems) errOrNil() error {
 // Warning is a setting that has no effect or should be written otherwise.
 type Warning struct {
 	Source Source
-	Key    string
-	// Text says what about the key, beginning with a verb: "has no effect: …".
+	// Key is the key as it was written, or empty where no key is to blame.
+	Key string
+	// Text says what about it, beginning with a verb: "has no effect: …".
 	Text string
 }
 
 // String says where the setting is and what about it.
 func (w Warning) String() string {
+	if w.Key == "" {
+		return w.Source.String() + " " + w.Text
+	}
 	return fmt.Sprintf("%s: key %q %s", w.Source, clip(w.Key), w.Text)
 }
 

@@ -39,7 +39,7 @@ const referenceIntro = `# Configuration
 <!-- Generated from internal/config. To change it, change the registry and run
      go test ./internal/config -run TestReferenceIsFresh -update -->
 
-The daemons and the command line read one YAML file (` + "`--config weir.yaml`" + `) with the keys of Apache Flink, flat or nested:
+The daemons and the command line read one YAML file with the keys of Apache Flink, flat or nested:
 
 ` + "```yaml" + `
 jobmanager.rpc.address: jobs.example
@@ -51,9 +51,27 @@ taskmanager:
 
 A commented file to start from is [deploy/weir.yaml](../deploy/weir.yaml).
 
+The file is the one of ` + "`--config`" + `, or else ` + "`weir.yaml`" + ` in the directory that ` + "`WEIR_CONF_DIR`" + ` names, or else ` + "`weir.yaml`" + ` in the current
+directory. ` + "`weir config`" + ` prints the whole configuration with where each value comes from, and ` + "`weir config KEY`" + ` all about one key.
+
 **Precedence.** What the job's code says about one operator wins; then what it says about its whole environment; then ` + "`-D key=value`" + ` on
-the command line (the last one, if a key is repeated); then the file; then the default. Keys that the tables mark with *job* can be
-set for one job with ` + "`weir run -D`" + `.
+the command line (the last one, if a key is repeated); then an environment variable; then the file; then the default. Keys that the tables
+mark with *job* can be set for one job with ` + "`weir run -D`" + `.
+
+**Environment variables.** Every key has one: ` + "`WEIR_`" + ` and the key in capitals, with an underscore for each dot and dash.
+
+| key | variable |
+|---|---|
+| ` + "`taskmanager.numberOfTaskSlots` | `WEIR_TASKMANAGER_NUMBEROFTASKSLOTS`" + ` |
+| ` + "`jobmanager.bind-host` | `WEIR_JOBMANAGER_BIND_HOST`" + ` |
+| ` + "`io.tmp.dirs` | `WEIR_IO_TMP_DIRS`" + `, a list as one text |
+
+No two keys have the same variable, and deprecated names have theirs. Daemons and command line read them alike; a job's own process sees
+none of them. An empty variable counts as not set. A variable that begins with ` + "`WEIR_`" + ` and belongs to no key is a warning with the nearest
+one; those that Kubernetes sets for a Service called ` + "`weir`" + ` or ` + "`weir-…`" + ` are passed over.
+
+**Secrets.** The value of a key whose name says that it is a secret (` + "`password`, `secret`, `token`" + ` and the others by which Flink tells) is printed
+as ` + "`******`" + ` everywhere. Weir's own keys name files in place of secrets.
 
 **Values.**
 
@@ -65,7 +83,7 @@ set for one job with ` + "`weir run -D`" + `.
 | ports | ` + "`50100`, `50100-50200`, `50100-50200,50300`; `0`" + ` is any free port. |
 | choice, true, false | in upper or lower case. |
 
-**Mistakes.** All mistakes of the file and of ` + "`-D`" + ` are reported at once, with their lines. An unknown key is a mistake, and the message
+**Mistakes.** All mistakes of the file, the environment and ` + "`-D`" + ` are reported at once, with their lines. An unknown key is a mistake, and the message
 suggests the nearest key. A key that is set twice is a mistake, also when once nested and once flat. A key of Flink that Weir has no use
 for is a warning that says why; [the last table](#keys-of-flink-that-have-no-effect) lists them. Names that Flink has deprecated are read, with a warning that
 names the new one.

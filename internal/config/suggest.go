@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// longestSuggested is longer than any key and any variable.
+const longestSuggested = 100
+
 // suggestion completes the message about an unknown key.
 func suggestion(name string) string {
 	if nearest := nearestKey(name); nearest != "" {
@@ -17,8 +20,7 @@ func suggestion(name string) string {
 // to reach; none where that would be more than a quarter of the name. Keys of
 // Weir go first, then the alphabet decides.
 func nearestKey(name string) string {
-	const longest = 100 // Longer than any key.
-	if len(name) > longest {
+	if len(name) > longestSuggested {
 		return ""
 	}
 	name = strings.ToLower(name)

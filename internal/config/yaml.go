@@ -23,6 +23,8 @@ const (
 type setting struct {
 	key  string
 	line int
+	// variable is the environment variable that it comes from, if it does.
+	variable string
 	// text is a plain value.
 	text string
 	// elements is a list of plain values, not nil if the value is a list.
@@ -91,7 +93,7 @@ type flattener struct {
 }
 
 func (f *flattener) problem(line int, key string, kind error, format string, args ...any) {
-	f.problems = append(f.problems, Problem{Source: Source{Name: f.source, Line: line}, Key: key, Err: markedf(kind, format, args...)})
+	f.problems = append(f.problems, Problem{Source: Source{Kind: FromFile, Name: f.source, Line: line}, Key: key, Err: markedf(kind, format, args...)})
 }
 
 func (f *flattener) top(node *yaml.Node) {

@@ -73,7 +73,7 @@ io.tmp.dirs: [/a, "/b,c"]
 execution.buffer-timeout.interval: 0
 `,
 	} {
-		c, warnings, err := config.Parse("file "+form, []byte(text), nil)
+		c, warnings, err := config.Parse(form, []byte(text), nil)
 		if err != nil || len(warnings) > 0 {
 			t.Errorf("%s: %v, warnings %v", form, err, warnings)
 			continue
@@ -102,7 +102,7 @@ cluster.evenly-spread-out-slots: true
 state.backend.type: rocksdb
 completely.made.up: 1
 `
-	c, warnings, err := config.Parse("file weir.yaml", []byte(file), []string{"client.timeout", "taskmanager.numberOfTaskSlot=2", "=3"})
+	c, warnings, err := config.Parse("weir.yaml", []byte(file), []string{"client.timeout", "taskmanager.numberOfTaskSlot=2", "=3"})
 	const want = `the configuration has 10 mistakes:
   file weir.yaml line 9: key "parallelism.default" is set twice: line 7 has it already
   file weir.yaml line 2: key "taskmanager.numberOfTaskSlots" has the bad value "none": want a whole number from 1 to 1024
@@ -204,7 +204,7 @@ func TestFilesThatAreNotOne(t *testing.T) {
 		"? " + strings.Repeat("k", 2000) + "\n: 1":       "a key is longer than 1024 bytes",
 		strings.Repeat("k", 999) + ": 1":                 "unknown key",
 	} {
-		c, _, err := config.Parse("file x", []byte(text), nil)
+		c, _, err := config.Parse("x", []byte(text), nil)
 		if err == nil || c != nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "file x") {
 			t.Errorf("%.60q: error %v, want %s", text, err, want)
 		}
@@ -213,7 +213,7 @@ func TestFilesThatAreNotOne(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "---\n# nothing\n...\n", "~", "{}", "taskmanager:\n", "state: {}\n"} {
-		c, warnings, err := config.Parse("file x", []byte(text), nil)
+		c, warnings, err := config.Parse("x", []byte(text), nil)
 		if err != nil || len(warnings) != 0 || len(c.Map()) != 0 {
 			t.Errorf("%q: %v, warnings %v, want an empty configuration", text, err, warnings)
 		}
@@ -238,7 +238,7 @@ func TestHostileYAML(t *testing.T) {
 		"list alias of itself": {"io.tmp.dirs: &a [*a]", "it is a list of lists or of maps"},
 		"long prefix":          {strings.Repeat("p", 1000) + ": {" + strings.Repeat("k", 100) + ": 1}", "longer than 1024 bytes"},
 	} {
-		_, _, err := config.Parse("file x", []byte(c.text), nil)
+		_, _, err := config.Parse("x", []byte(c.text), nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %.200v, want %s", name, err, c.want)
 		}
@@ -252,7 +252,7 @@ func TestDeployedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, warnings, err := config.Parse("file weir.yaml", data, nil)
+	c, warnings, err := config.Parse("weir.yaml", data, nil)
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("%v, warnings %v", err, warnings)
 	}
@@ -268,7 +268,7 @@ func TestDeployedFile(t *testing.T) {
 		}
 		lines = append(lines, line)
 	}
-	c, warnings, err = config.Parse("file weir.yaml", []byte(strings.Join(lines, "")), nil)
+	c, warnings, err = config.Parse("weir.yaml", []byte(strings.Join(lines, "")), nil)
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("uncommented: %v, warnings %v", err, warnings)
 	}

@@ -6,6 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/weirstream/weir/internal/config"
 )
 
 // ConfDir is the environment variable that names the directory of the
@@ -37,4 +41,18 @@ func ConfigFile(named string) (string, error) {
 		return "", nil
 	}
 	return "", err
+}
+
+// otherVariables are variables that begin as those that override keys do and
+// are something else: ConfDir, and what whoever builds Weir sets for its tests.
+var otherVariables = []string{ConfDir, "WEIR_TEST_DATA", "WEIR_REQUIRE_RACE"}
+
+// Inputs are what a command reads its configuration from: a file (empty for
+// none), this process's environment, and overrides of the command line.
+func Inputs(file string, overrides []string) config.Inputs {
+	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(otherVariables, name)
+	})
+	return config.Inputs{File: file, Environment: environment, Overrides: overrides}
 }

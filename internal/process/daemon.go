@@ -80,7 +80,7 @@ func (d Daemon) command(stderr io.Writer, code *int) *cobra.Command {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVarP(&file, "config", "c", "", "the configuration `file`; without it $"+ConfDir+"/"+configFileName+", else ./"+configFileName+" if it is there")
-	flags.StringArrayVarP(&overrides, "define", "D", nil, "a setting, `key=value`, above the file's; may be repeated")
+	flags.StringArrayVarP(&overrides, "define", "D", nil, "a setting, `key=value`, above file and environment; may be repeated")
 	flags.TextVar(&level, "log-level", level, "the least `level` that is logged: debug, info, warn or error")
 	return command
 }
@@ -90,7 +90,7 @@ func (d Daemon) start(ctx context.Context, file string, overrides []string, log 
 	if err != nil {
 		return err
 	}
-	c, warnings, err := config.Load(path, overrides)
+	c, warnings, err := Inputs(path, overrides).Load()
 	for _, w := range warnings {
 		log.Warn(w.String())
 	}
@@ -101,7 +101,7 @@ func (d Daemon) start(ctx context.Context, file string, overrides []string, log 
 	log.Info("starting", "daemon", d.Name, "version", build.Version, "commit", build.Commit, "pid", os.Getpid())
 	for _, e := range c.Entries() {
 		if e.IsSet {
-			log.Info("setting", "key", e.Key, "value", e.Value, "source", e.Source.String())
+			log.Info("setting", "key", e.Key, "value", e.Shown(), "source", e.Source.String())
 		}
 	}
 

@@ -8,14 +8,15 @@
 // [Daemon.Run] is handed to it.
 //
 //   - [Daemon] is a daemon's main.
-//   - [ConfigFile] finds the configuration file.
+//   - [ConfigFile] finds the configuration file, and [Inputs] has what is read
+//     beside it.
 //   - [ReadBuild] tells the version.
 //   - [ReadyAddress] recognises the line by which a daemon says that it is ready,
 //     for those who start one.
 //
 // # Life cycle of a daemon
 //
-// Flags and file are read, the log is opened, Run is called. The first SIGTERM
+// Flags, environment and file are read, the log is opened, Run is called. The first SIGTERM
 // or SIGINT ends Run's context; the second has its usual effect, so it ends
 // the process at once.
 package process

@@ -88,6 +88,44 @@ func TestADaemonStopsAtASignal(t *testing.T) {
 	}
 }
 
+func TestADaemonReadsItsEnvironment(t *testing.T) {
+	alone(t)
+	if err := os.WriteFile("weir.yaml", []byte("jobmanager.rpc.port: 7000\nparallelism.default: 2\nheartbeat.interval: 1 s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("WEIR_JOBMANAGER_RPC_PORT", "7001")
+	t.Setenv("WEIR_PARALLELISM_DEFAULT", "3")
+	t.Setenv("WEIR_JOBMANAGER_RPC_PROT", "7002")
+	t.Setenv("WEIR_TEST_DATA", "/data") // It is something else, and so is WEIR_CONF_DIR.
+	var stdout, stderr bytes.Buffer
+	daemon := process.Daemon{Name: "jobmanager", Run: func(_ context.Context, e process.Environment) error {
+		if port, n := config.JobManagerPort.Get(e.Config), config.DefaultParallelism.Get(e.Config); port != 7001 || n != 4 {
+			t.Errorf("the port is %d and the parallelism %d, want 7001 and 4", port, n)
+		}
+		return nil
+	}}
+	if code := daemon.Main([]string{"-D", "parallelism.default=4"}, &stdout, &stderr); code != 0 {
+		t.Errorf("exit code %d\n%s", code, &stderr)
+	}
+	for _, want := range []string{
+		`key=jobmanager.rpc.port value=7001 source="environment variable WEIR_JOBMANAGER_RPC_PORT"`,
+		`key=heartbeat.interval value="1 s" source="file weir.yaml line 3"`,
+		"environment variable WEIR_JOBMANAGER_RPC_PROT has no effect, since no key has this variable: did you mean WEIR_JOBMANAGER_RPC_PORT?",
+	} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &stderr)
+		}
+	}
+	if n := strings.Count(stderr.String(), "level=WARN"); n != 1 {
+		t.Errorf("%d warnings in\n%s", n, &stderr)
+	}
+	t.Setenv("WEIR_JOBMANAGER_RPC_PORT", "high")
+	stderr.Reset()
+	if code := daemon.Main(nil, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), "environment variable WEIR_JOBMANAGER_RPC_PORT: ") {
+		t.Errorf("a bad variable: exit code %d\n%s", code, &stderr)
+	}
+}
+
 func TestADaemonThatCannotStart(t *testing.T) {
 	alone(t)
 	if err := os.WriteFile("weir.yaml", []byte("jobmanager.rpc.prot: 7000\n"), 0o600); err != nil {
