@@ -100,9 +100,7 @@ func CountBadRecords() Option {
 // options that are named.
 func (s settings) check(format string, options ...string) error {
 	var errs []error
-	if s.delimiter == 0 || s.delimiter >= 0x80 || strings.IndexByte("\"\r\n", s.delimiter) >= 0 {
-		errs = append(errs, fmt.Errorf("file.Delimiter(%q): it is an ASCII character other than a quote, CR, LF and NUL", s.delimiter))
-	}
+	errs = append(errs, checkDelimiter(s.delimiter))
 	if s.maxRecord < 1 {
 		errs = append(errs, fmt.Errorf("file.MaxRecordSize(%d): it is at least 1", s.maxRecord))
 	}
@@ -115,4 +113,11 @@ func (s settings) check(format string, options ...string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func checkDelimiter(delimiter byte) error {
+	if delimiter == 0 || delimiter >= 0x80 || strings.IndexByte("\"\r\n", delimiter) >= 0 {
+		return fmt.Errorf("file.Delimiter(%q): it is an ASCII character other than a quote, CR, LF and NUL", delimiter)
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -42,6 +43,9 @@ func leafSetter(t reflect.Type, layout string, strings *arena) setter {
 	switch t.Kind() {
 	case reflect.String:
 		return func(dst unsafe.Pointer, value []byte) error {
+			if !utf8.Valid(value) {
+				return errUTF8
+			}
 			*(*string)(dst) = strings.clone(value)
 			return nil
 		}
