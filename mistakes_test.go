@@ -86,7 +86,7 @@ func badJob(env *weir.Env) {
 	numbers.KeyBy(func(int) badKey { return badKey{} }).                // mistake: key selector: key type weir_test.badKey: …
 										Reduce(sumOf).To("s", &collect[int]{})
 	numbers.KeyByField(func(*int) *int64 { return &global }). // mistake: key selector: the function must return a pointer to a field of its argument, of type int64 and inside the int itself
-									Window(weir.Tumbling(500*time.Microsecond)).     // mistake: a window of size 500µs and offset 0s: both must be whole milliseconds, and the size at least one | the records of "numbers" have no event times: give the stream WithWatermarks before the window
+									Window(weir.Tumbling(500*time.Microsecond)).     // mistake: a window of size 500µs and offset 0s: both must be whole milliseconds, and the size at least one | the records of "numbers" have no event times: give the stream WithWatermarks before the window, or the window ProcessingTime
 									Reduce(nil).                                     // mistake: the function of the reduce is nil
 									ID("twice").To("t", &collect[int]{}).ID("twice") // mistake: sink "t" has the id "twice", which window reduce "window reduce" (…) has, too; ids must be unique in a job
 	numbers.Map(func(int) nested { return nested{} }).
@@ -100,6 +100,15 @@ func badJob(env *weir.Env) {
 		Window(weir.Tumbling(time.Hour).Offset(time.Nanosecond)). // mistake: a window of size 1h0m0s and offset 1ns: both must be whole milliseconds, and the size at least one
 		Aggregate(secretive{}).                                   // mistake: window aggregate: the accumulator cannot be sent to another task: …
 		To("w", &collect[int]{})
+	clocked := numbers.KeyBy(func(int) string { return "" }).Window(weir.Tumbling(time.Hour).ProcessingTime())
+	clocked.AllowedLateness(-time.Second). // mistake: an allowed lateness of -1s: it must be whole milliseconds and not negative
+						AllowedLateness(time.Second).                     // mistake: an allowed lateness in windows of processing time, in which nothing is late
+						LateOutput(weir.NewOutputTag[int]("late")).       // mistake: a late output of windows of processing time, in which nothing is late
+						LateOutput(weir.OutputTag[int]{}).                // mistake: the late output's tag has no name: make one with weir.NewOutputTag
+						Process[int](nil).To("window 1", &collect[int]{}) // mistake: the function of the window is nil
+	clocked.AggregateProcess[int, int, int](nil, nil). // mistake: the aggregator is nil | the function of the window is nil
+								SideOutput(weir.NewOutputTag[int]("late")). // mistake: window aggregate "window aggregate" has no side outputs: process functions have, and windows for late records
+								To("window 2", &collect[int]{})
 	numbers.KeyBy(func(int) string { return "" }).
 		Aggregate[int, int](nil). // mistake: the aggregator is nil
 		To("x", &collect[int]{})

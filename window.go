@@ -1,6 +1,8 @@
 package weir
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/weirstream/weir/internal/dataflow"
@@ -18,7 +20,8 @@ import (
 //	Merge(acc, other *A)
 //
 // which adds other to acc, allows the engine to combine records before they are
-// sent to the subtask that owns the key, where that pays.
+// sent to the subtask that owns the key, where that pays. It must not change other,
+// nor have acc refer to what other refers to.
 //
 // One value serves all keys, windows and subtasks of a worker at the same time,
 // so it must not change itself.
@@ -31,8 +34,8 @@ type Aggregator[K comparable, T, A, O any] interface {
 	Result(key K, window Window, acc *A) O
 }
 
-// Window is a span of event time: from Start to before End, in ms since the
-// epoch. The empty Window stands for all of time.
+// Window is a span of event or processing time: from Start to before End, in ms
+// since the epoch. The empty Window stands for all of time.
 type Window struct {
 	Start, End int64
 }
@@ -43,45 +46,118 @@ func (w Window) StartTime() time.Time { return time.UnixMilli(w.Start).UTC() }
 // EndTime returns the end of the window, in UTC. It does not belong to it.
 func (w Window) EndTime() time.Time { return time.UnixMilli(w.End).UTC() }
 
-// WindowAssigner says to which windows a record belongs.
+// WindowAssigner says to which windows a record belongs. Windows are of event time
+// unless it was told [WindowAssigner.ProcessingTime].
 type WindowAssigner struct {
+	kind         windowKind
 	size, offset time.Duration
+	processing   bool
 }
 
-// Tumbling are windows of event time that follow one another without a gap.
-// They are aligned to 1970-01-01T00:00Z. The size is at least 1 ms, and whole
-// milliseconds.
-func Tumbling(size time.Duration) WindowAssigner { return WindowAssigner{size: size} }
+// windowKind tells the windows apart that an assigner may make.
+type windowKind int
 
-// Offset shifts the windows: one of them begins at the epoch plus d.
+const tumblingWindows windowKind = iota
+
+// Tumbling are windows that follow one another without a gap. They are aligned to
+// 1970-01-01T00:00Z. The size is at least 1 ms, and whole milliseconds.
+func Tumbling(size time.Duration) WindowAssigner {
+	return WindowAssigner{kind: tumblingWindows, size: size}
+}
+
+// Offset shifts the windows: one of them begins at the epoch plus d, which is whole
+// milliseconds.
 func (w WindowAssigner) Offset(d time.Duration) WindowAssigner {
 	w.offset = d
 	return w
 }
 
-// WindowedStream is a keyed stream whose records are in windows.
-type WindowedStream[K comparable, T any] struct {
-	keyed  KeyedStream[K, T]
-	window WindowAssigner
+// ProcessingTime makes them windows of processing time: a record belongs to the
+// window of the moment at which the operator takes it, and a window fires when the
+// clock of that machine reaches its end. Nothing is late, and results depend on
+// when records come. Windows that are open when the input ends do not fire.
+func (w WindowAssigner) ProcessingTime() WindowAssigner {
+	w.processing = true
+	return w
 }
 
-// Window puts the records of each key into windows of event time. The stream
-// needs event times: see [Stream.WithWatermarks].
+// mistake says what is wrong with the assigner, or nothing.
+func (w WindowAssigner) mistake() string {
+	switch w.kind {
+	default:
+		if !wholeMillis(w.size, 1) || !wholeMillis(w.offset, math.MinInt64) {
+			return fmt.Sprintf("a window of size %v and offset %v: both must be whole milliseconds, and the size at least one", w.size, w.offset)
+		}
+	}
+	return ""
+}
+
+// wholeMillis reports whether d is whole milliseconds, and so many at least.
+func wholeMillis(d time.Duration, least int64) bool {
+	return d%time.Millisecond == 0 && d.Milliseconds() >= least
+}
+
+// WindowedStream is a keyed stream whose records are in windows.
+type WindowedStream[K comparable, T any] struct {
+	keyed    KeyedStream[K, T]
+	window   WindowAssigner
+	lateness task.Lateness
+}
+
+// Window puts the records of each key into windows. Windows of event time need a
+// stream with event times: see [Stream.WithWatermarks].
+//
+// A window of event time fires when the watermark passes its last millisecond,
+// which is the event time of its results.
 func (k KeyedStream[K, T]) Window(w WindowAssigner) WindowedStream[K, T] {
 	at := dataflow.Caller()
 	g := k.stream.graph
-	if w.size < time.Millisecond || w.size%time.Millisecond != 0 || w.offset%time.Millisecond != 0 {
-		g.Mistake(at, "a window of size %v and offset %v: both must be whole milliseconds, and the size at least one", w.size, w.offset)
+	if m := w.mistake(); m != "" {
+		g.Mistake(at, "%s", m)
 	}
-	if !k.stream.timed() {
-		g.Mistake(at, "the records of %q have no event times: give the stream WithWatermarks before the window", k.stream.node.Name)
+	if !w.processing && !k.stream.timed() {
+		g.Mistake(at, "the records of %q have no event times: give the stream WithWatermarks before the window, or the window ProcessingTime", k.stream.node.Name)
 	}
 	return WindowedStream[K, T]{keyed: k, window: w}
 }
 
-// Aggregate emits, for each key and window, the result of the window's records,
-// once the watermark has passed its end. The result's event time is the last
-// millisecond of the window. Records that come later are dropped and counted.
+// AllowedLateness keeps windows for so long, in whole milliseconds of event time,
+// after the watermark has passed their end. Each record that comes for such a window
+// makes it fire again for the record's key at once, with the updated result. It is
+// none by default.
+//
+// A record is late only if all of its windows are gone.
+func (w WindowedStream[K, T]) AllowedLateness(d time.Duration) WindowedStream[K, T] {
+	at := dataflow.Caller()
+	switch {
+	case !wholeMillis(d, 0):
+		w.keyed.stream.graph.Mistake(at, "an allowed lateness of %v: it must be whole milliseconds and not negative", d)
+	case w.window.processing:
+		w.keyed.stream.graph.Mistake(at, "an allowed lateness in windows of processing time, in which nothing is late")
+	}
+	w.lateness.Allowed = d.Milliseconds()
+	return w
+}
+
+// LateOutput sends late records, unchanged, to a side output of the stream of the
+// results, in place of dropping and counting them:
+//
+//	results := windowed.LateOutput(late).Reduce(add)
+//	tooLate := results.SideOutput(late)
+func (w WindowedStream[K, T]) LateOutput(tag OutputTag[T]) WindowedStream[K, T] {
+	at := dataflow.Caller()
+	switch {
+	case tag.name == "":
+		w.keyed.stream.graph.Mistake(at, "the late output's tag has no name: make one with weir.NewOutputTag")
+	case w.window.processing:
+		w.keyed.stream.graph.Mistake(at, "a late output of windows of processing time, in which nothing is late")
+	}
+	w.lateness.Output = tag.name
+	return w
+}
+
+// Aggregate emits, for each key and window, the result of the window's records.
+// Late records are dropped and counted, unless there is a [WindowedStream.LateOutput].
 func (w WindowedStream[K, T]) Aggregate[A, O any](aggregate Aggregator[K, T, A, O]) Stream[O] {
 	at := w.keyed.stream.caller("aggregator", aggregate == nil)
 	return thenWindow(w, &dataflow.Node{Kind: "window aggregate", Position: at}, aggregation(aggregate))
@@ -89,23 +165,70 @@ func (w WindowedStream[K, T]) Aggregate[A, O any](aggregate Aggregator[K, T, A, 
 
 // Reduce emits, for each key and window, what f makes of the window's records,
 // as [WindowedStream.Aggregate] does: f gets what it returned before, at first
-// the first record, and the next. f must be associative.
+// the first record, and the next. f must be associative, and must not change what
+// its arguments refer to.
 func (w WindowedStream[K, T]) Reduce(f func(a, b T) T) Stream[T] {
 	at := w.keyed.stream.caller("function of the reduce", f == nil)
 	return thenWindow(w, &dataflow.Node{Kind: "window reduce", Position: at}, task.Reduction[K](f))
 }
 
-func thenWindow[K comparable, T, A, O any](w WindowedStream[K, T], n *dataflow.Node, a task.Aggregation[K, T, A, O]) Stream[O] {
-	operator := task.TumblingAggregate[K, T, A, O]{
-		Keys: w.keyed.keys, Aggregation: a,
-		Size: w.window.size.Milliseconds(), Offset: w.window.offset.Milliseconds(),
+// Process calls f, for each key and window, with all records of the window in the
+// order in which they came; f hands any number of results to emit. The records are
+// kept until then: prefer [WindowedStream.Aggregate] or
+// [WindowedStream.AggregateProcess], which keep an accumulator. f may reorder
+// records but not keep it, and must not call emit after it has returned.
+func (w WindowedStream[K, T]) Process[O any](f func(key K, window Window, records []T, emit func(O))) Stream[O] {
+	at := w.keyed.stream.caller("function of the window", f == nil)
+	return thenWindow(w, &dataflow.Node{Kind: "window process", Position: at},
+		task.Collection(func(k K, start, end int64, records []T, emit func(O)) {
+			f(k, Window{Start: start, End: end}, records, emit)
+		}))
+}
+
+// AggregateProcess calls f, for each key and window, with the aggregate's result;
+// f hands any number of results to emit, which it must not call after it has
+// returned.
+func (w WindowedStream[K, T]) AggregateProcess[A, R, O any](
+	aggregate Aggregator[K, T, A, R], f func(key K, window Window, result R, emit func(O)),
+) Stream[O] {
+	at := w.keyed.stream.caller("aggregator", aggregate == nil)
+	if f == nil {
+		w.keyed.stream.graph.Mistake(at, "the function of the window is nil")
 	}
-	s := thenKeyed[K, T, O](w.keyed, n, operator)
-	if a.Merge == nil {
+	results := aggregation(aggregate)
+	return thenWindow(w, &dataflow.Node{Kind: "window aggregate", Position: at}, task.Aggregation[K, T, A, O]{
+		Adder: results.Adder, Init: results.Init, Merge: results.Merge,
+		Emit: func(k K, start, end int64, acc *A, emit func(O)) {
+			f(k, Window{Start: start, End: end}, results.Result(k, start, end, acc), emit)
+		},
+	})
+}
+
+// thenWindow adds the operator of the windows that w has.
+func thenWindow[K comparable, T, A, O any](w WindowedStream[K, T], n *dataflow.Node, a task.Aggregation[K, T, A, O]) Stream[O] {
+	n.EmitsSides = w.lateness.Output != ""
+	switch w.window.kind {
+	default:
+		operator := task.TumblingAggregate[K, T, A, O]{
+			Keys: w.keyed.keys, Aggregation: a,
+			Size: w.window.size.Milliseconds(), Offset: w.window.offset.Milliseconds(),
+			Lateness: w.lateness, ProcessingTime: w.window.processing,
+		}
+		return preAggregate(w, n, thenKeyed[K, T, O](w.keyed, n, operator), a, operator.PreAggregated)
+	}
+}
+
+// preAggregate has the edges to a window operator combine records, where that is
+// possible and cannot be noticed.
+func preAggregate[K comparable, T, A, O any](
+	w WindowedStream[K, T], n *dataflow.Node, s Stream[O], a task.Aggregation[K, T, A, O],
+	exchange func(task.Records[T]) (task.PreAggregatedExchange[K, T, A, O], error),
+) Stream[O] {
+	if !a.Combines() || w.window.processing || w.lateness != (task.Lateness{}) {
 		return s
 	}
 	for _, in := range n.Inputs {
-		x, err := operator.PreAggregated(in.Code.(task.HashExchange[K, T]).Records)
+		x, err := exchange(in.Code.(task.HashExchange[K, T]).Records)
 		if err != nil {
 			w.keyed.stream.graph.Mistake(n.Position, "%s: the accumulator cannot be sent to another task: %v", n.Kind, err)
 			return s

@@ -280,7 +280,7 @@ func TestFiringAllocatesNothing(t *testing.T) {
 	r := buildOperator[event](t, TumblingAggregate[int64, event, sum, sum]{Keys: byField(t), Aggregation: eventSums(), Size: 1000}, Receiver[sum](sink[sum]{})).(*tumblingReceiver[int64, event, sum, sum])
 	r.until = MaxTime
 	checkAllocations(t, 1, nil, func() error {
-		r.panes.watermark = NoTime
+		r.panes.advance(NoTime, 0)
 		if err := r.Push(values, times); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (x PreAggregatedExchange[K, T, A, O]) Writer(ctx *Context, o *outlet) (any,
 	}
 	p := &preAggregator[K, T, A, O]{
 		writer: w.(*hashWriter[K, T]), agg: x.operator.Aggregation,
-		panes: panes[K, counted[A]]{size: x.operator.Size, offset: x.operator.Offset, kind: x.operator.Keys.kind, watermark: NoTime},
+		panes: newPanes[K, counted[A]](x.operator.Keys.kind, x.operator.Size, x.operator.Offset),
 		keyed: newKeyed(x.operator.Keys), index: make([]uint32, BatchSize), to: make([]uint32, BatchSize),
 		out: make([]Partial[K, A], 0, BatchSize), starts: make([]int64, BatchSize),
 		lanes: x.partials.lanes(o, true), gain: newGain(),
@@ -261,7 +261,7 @@ func (p *preAggregator[K, T, A, O]) Watermark(t int64) error {
 			return err
 		}
 	}
-	p.panes.watermark = t
+	p.panes.advance(t, 0)
 	return p.writer.Watermark(t)
 }
 

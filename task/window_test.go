@@ -221,7 +221,7 @@ func TestFiringIsResumable(t *testing.T) {
 // comes empty.
 func TestPanesReuseTables(t *testing.T) {
 	kind := must[*key.Kind[int]](t)(key.For[int]())
-	p := panes[int, int]{size: 10, kind: kind, watermark: NoTime}
+	p := newPanes[int, int](kind, 10, 0)
 	first, err := p.at(5)
 	if err != nil {
 		t.Fatal(err)
