@@ -55,9 +55,9 @@ func glance(ctx context.Context, system fileSystem, pattern string) ([]found, er
 }
 
 // fixed is the directory that every file of pattern lies in: the elements before
-// the first wildcard, and before the last.
+// the first wildcard.
 func fixed(pattern string) string {
-	dir, _ := filepath.Split(pattern)
+	dir := pattern
 	for hasMeta(dir) {
 		dir, _ = filepath.Split(strings.TrimRight(dir, "/"))
 	}
