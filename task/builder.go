@@ -114,6 +114,9 @@ func (b *builder) task(ref Ref) error {
 	}
 	id := ids.Subtask{Vertex: ref.Vertex, Index: ref.Subtask}
 	ctx.clock.start = time.Now()
+	ctx.report = func(r AlignmentReport) {
+		h.cfg.Events(Event{Vertex: ref.Vertex, Subtask: ref.Subtask, State: Running, Alignment: &r})
+	}
 	t := newTask(ctx, cancel)
 	h.tasks[id] = t
 
@@ -281,6 +284,7 @@ func (c *chainBuilder) consumers(n *dataflow.Node, port int) (receivers []any, e
 
 // input builds the whole chain behind the gates.
 func (c *chainBuilder) input(inbox *shuffle.Inbox, gates []gate) (head, error) {
+	c.ctx.network = true
 	operator, err := c.operator(c.chain.Head)
 	if err != nil {
 		return nil, err

@@ -34,6 +34,12 @@ type Context struct {
 	flushers  []func() error
 	closers   []func() error
 	alarms    alarms
+	// network tells that the input comes from other tasks.
+	network bool
+	// report tells an alignment group of a watermark; nil if nobody listens. aligned
+	// take what a group answers.
+	report  func(AlignmentReport)
+	aligned []func(group string, limit int64)
 	// wall is the processing time in ms since the epoch.
 	wall func() int64
 }
@@ -120,7 +126,8 @@ func (c *Context) resume(limit int) (n int, err error) {
 	c.postponed = c.postponed[:last]
 	n, done, err := r.resume(limit)
 	if !done {
-		c.postponed = append(c.postponed, r)
+		// Its results may have made an operator behind it postpone some of its own.
+		c.postponed = slices.Insert(c.postponed, last, r)
 	}
 	return n, err
 }

@@ -56,8 +56,12 @@ type Figures struct {
 	RecordsInRemote atomic.Uint64
 	// LateDropped are records that came after their window had fired.
 	LateDropped atomic.Uint64
-	// Watermark of the input in ms since the epoch; NoTime if none has come.
+	// Watermark of the input, of a source that of its output, in ms since the epoch;
+	// NoTime if there is none yet.
 	Watermark atomic.Int64
+	// AlignmentDrift is how far a source's watermark is beyond what its alignment group
+	// allows, in ms.
+	AlignmentDrift atomic.Int64
 	// ProgressDone and ProgressTotal are in the source's own unit; the total is 0
 	// if it is not known.
 	ProgressDone, ProgressTotal atomic.Uint64

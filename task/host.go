@@ -96,8 +96,9 @@ const (
 	Failed
 )
 
-// Event says that something happened to a task: its state changed, or, with
-// WantsSplit, its source has nothing left to read.
+// Event says that something happened to a task: its state changed, with WantsSplit
+// its source has nothing left to read, with Alignment its source reports a
+// watermark.
 type Event struct {
 	Vertex, Subtask int
 	State           State
@@ -107,6 +108,7 @@ type Event struct {
 	// lost connection to a worker that died.
 	Consequence bool
 	WantsSplit  bool
+	Alignment   *AlignmentReport
 }
 
 // Host runs the subtasks of one job in one worker. Its methods may be called
@@ -274,6 +276,24 @@ func (h *Host) AssignSplits(vertex, subtask int, splits []Split, noMore bool) er
 	}
 	// The task may still be opening its sinks; it reads letters after that.
 	t.post(func() error { return t.head.(splitTaker).assign(splits, noMore) })
+	return nil
+}
+
+// Align tells a source's subtask how far its alignment group lets it read: splits
+// with a watermark above limit wait.
+func (h *Host) Align(vertex, subtask int, group string, limit int64) error {
+	h.mu.Lock()
+	t, ok := h.tasks[ids.Subtask{Vertex: vertex, Index: subtask}]
+	h.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("vertex %d subtask %d does not run on this worker", vertex, subtask)
+	}
+	t.post(func() error {
+		for _, f := range t.ctx.aligned {
+			f(group, limit)
+		}
+		return nil
+	})
 	return nil
 }
 

@@ -1,7 +1,5 @@
 package task
 
-import "fmt"
-
 // Operator builds the instances of one operator of the graph. Types are erased
 // here, where chains are put together, and nowhere on the way of a record.
 type Operator interface {
@@ -142,61 +140,4 @@ func (b *batch[T]) send() error {
 	}
 	b.values, b.times = b.values[:0], b.times[:0]
 	return b.err
-}
-
-// Timestamps is the operator that gives records event times and emits the
-// watermark that is Bound behind the largest of them, less one.
-type Timestamps[T any] struct {
-	// Times stores the event time of each value in ms since the epoch.
-	Times func(values []T, times []int64)
-	// Bound is how far behind the largest time a record may be, in ms.
-	Bound int64
-}
-
-// Build implements [Operator].
-func (s Timestamps[T]) Build(_ *Context, out Outputs) (Inputs, error) {
-	if s.Bound < 0 {
-		return nil, fmt.Errorf("a bound of %d ms for out-of-order records: it must not be negative", s.Bound)
-	}
-	return Inputs{&timestampReceiver[T]{
-		passing: out.passing(), assign: s.Times, bound: s.Bound, max: NoTime, next: main[T](out), times: make([]int64, BatchSize),
-	}}, nil
-}
-
-// Join implements [Operator].
-func (s Timestamps[T]) Join(receivers []any) any { return join[T](receivers) }
-
-type timestampReceiver[T any] struct {
-	passing
-	assign func([]T, []int64)
-	bound  int64
-	max    int64
-	next   Receiver[T]
-	times  []int64
-}
-
-func (s *timestampReceiver[T]) Push(values []T, _ []int64) error {
-	times := s.times[:len(values)]
-	s.assign(values, times)
-	highest := s.max
-	for _, t := range times {
-		highest = max(highest, t)
-	}
-	if err := s.next.Push(values, times); err != nil {
-		return err
-	}
-	if highest == s.max || highest < NoTime+1+s.bound+1 {
-		return nil
-	}
-	s.max = highest
-	return s.next.Watermark(highest - s.bound - 1)
-}
-
-// Watermark hands on the end of the stream only: the times that are assigned
-// here make the watermarks that came with the old ones meaningless.
-func (s *timestampReceiver[T]) Watermark(t int64) error {
-	if t != MaxTime {
-		return nil
-	}
-	return s.next.Watermark(t)
 }

@@ -62,8 +62,26 @@ func (s SourceCode[T]) head(ctx *Context, out Outputs, request func()) head {
 	for i := range h.times {
 		h.times[i] = NoTime
 	}
+	h.observers = observers[T](h.next)
+	for _, o := range h.observers {
+		o.perSplit()
+	}
 	ctx.OnClose(h.close)
 	return h
+}
+
+// observers returns those that take a source's records and must know their split.
+func observers[T any](next Receiver[T]) (all []splitObserver) {
+	receivers := []Receiver[T]{next}
+	if f, ok := next.(*fanOut[T]); ok {
+		receivers = f.receivers
+	}
+	for _, r := range receivers {
+		if o, ok := r.(splitObserver); ok {
+			all = append(all, o)
+		}
+	}
+	return all
 }
 
 // splitTaker is the head of a source's task, whatever the type of its records.
@@ -78,8 +96,11 @@ type sourceHead[T any] struct {
 	source  Source[T]
 	next    Receiver[T]
 	request func()
+	// observers must know which split records come from.
+	observers []splitObserver
 
 	readers []splitReader[T]
+	opened  int // splits so far
 	turn    int
 	asked   bool // for a split that has not come
 	noMore  bool
@@ -91,8 +112,11 @@ type sourceHead[T any] struct {
 
 type splitReader[T any] struct {
 	split  Split
-	reader Reader[T]
-	ready  <-chan struct{}
+	number int // for the observers
+	// skipped tells that the last step did not read it.
+	skipped bool
+	reader  Reader[T]
+	ready   <-chan struct{}
 }
 
 // assign is called with every message from the scheduler.
@@ -104,11 +128,15 @@ func (h *sourceHead[T]) assign(splits []Split, noMore bool) error {
 		if err != nil {
 			return fmt.Errorf("open split %q: %w", s.ID, err)
 		}
-		opened := splitReader[T]{split: s, reader: r}
+		h.opened++
+		opened := splitReader[T]{split: s, number: h.opened, reader: r}
 		if n, ok := r.(interface{ Ready() <-chan struct{} }); ok {
 			opened.ready = n.Ready()
 		}
 		h.readers = append(h.readers, opened)
+		for _, o := range h.observers {
+			o.open(opened.number)
+		}
 	}
 	return nil
 }
@@ -118,10 +146,12 @@ func (h *sourceHead[T]) step(limit int) (n int, s status, err error) {
 	for range h.readers {
 		h.turn = (h.turn + 1) % len(h.readers)
 		r := &h.readers[h.turn]
+		if r.skipped = h.paused(r); r.skipped {
+			continue
+		}
 		n, err = r.reader.Read(h.values[:min(limit, len(h.values))])
 		if n > 0 {
-			h.ctx.figures.RecordsIn.Add(uint64(n))
-			if err := h.next.Push(h.values[:n], h.times[:n]); err != nil {
+			if err := h.push(r, n); err != nil {
 				return n, working, err
 			}
 		}
@@ -137,8 +167,46 @@ func (h *sourceHead[T]) step(limit int) (n int, s status, err error) {
 		if r.ready == nil {
 			return 0, working, fmt.Errorf("read split %q: the reader (%T) returned neither a record nor an error; one that may have to wait needs a method Ready that says when to go on", r.split.ID, r.reader)
 		}
+		if postponed, err := h.empty(r); postponed || err != nil {
+			return 0, working, err
+		}
+	}
+	for i := range h.readers {
+		if r := &h.readers[i]; r.skipped && !h.paused(r) {
+			return 0, working, nil // It waited for one that has become idle.
+		}
 	}
 	return h.pause()
+}
+
+// push hands on the first n values, which come from r.
+func (h *sourceHead[T]) push(r *splitReader[T], n int) error {
+	h.ctx.figures.RecordsIn.Add(uint64(n))
+	for _, o := range h.observers {
+		o.from(r.number)
+	}
+	return h.next.Push(h.values[:n], h.times[:n])
+}
+
+// empty says that r has nothing now. That may make it idle, and the watermark rise,
+// so that results are postponed.
+func (h *sourceHead[T]) empty(r *splitReader[T]) (postponed bool, err error) {
+	for _, o := range h.observers {
+		if err := o.empty(r.number); err != nil {
+			return false, err
+		}
+	}
+	return len(h.ctx.postponed) > 0, nil
+}
+
+// paused reports whether r is too far ahead of others to be read.
+func (h *sourceHead[T]) paused(r *splitReader[T]) bool {
+	for _, o := range h.observers {
+		if o.paused(r.number) {
+			return true
+		}
+	}
+	return false
 }
 
 // pause is the state of a source that has nothing to read now.
@@ -172,6 +240,11 @@ func (h *sourceHead[T]) finish() error {
 	if err := r.reader.Close(); err != nil {
 		return fmt.Errorf("close split %q: %w", r.split.ID, err)
 	}
+	for _, o := range h.observers {
+		if err := o.close(r.number); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -192,10 +265,11 @@ func (h *sourceHead[T]) progress() {
 	h.ctx.figures.ProgressTotal.Store(total)
 }
 
+// ready leaves out what must not be read now: that changes with a message.
 func (h *sourceHead[T]) ready() []<-chan struct{} {
 	var channels []<-chan struct{}
-	for _, r := range h.readers {
-		if r.ready != nil {
+	for i := range h.readers {
+		if r := &h.readers[i]; r.ready != nil && !h.paused(r) {
 			channels = append(channels, r.ready)
 		}
 	}
