@@ -21,11 +21,12 @@ type settings struct {
 	countBad      bool
 
 	given  []string // the options that not every format has
+	buffer int      // of scanners, at first
 	system fileSystem
 }
 
 func newSettings(options []Option) settings {
-	s := settings{delimiter: ',', maxRecord: 16 << 20, splitSize: 32 << 20, system: machine{}}
+	s := settings{delimiter: ',', maxRecord: 16 << 20, splitSize: 32 << 20, buffer: scanBuffer, system: machine{}}
 	for _, option := range options {
 		option(&s)
 	}

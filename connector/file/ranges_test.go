@@ -90,6 +90,7 @@ func TestRangesGiveEachLineOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		source := Lines(path)
+		source.settings.buffer = rapid.IntRange(1, 50).Draw(t, "buffer")
 		size := rapid.Int64Range(1, int64(len(text))+1).Draw(t, "size")
 		var all []string
 		for _, cut := range cutFile(found{path: path, size: int64(len(text))}, size) {

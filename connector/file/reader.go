@@ -84,7 +84,7 @@ func (f fileRange) same(in *input) error {
 
 // scanner returns one whose first byte is at offset of the file.
 func (r *fileReader[T]) scanner(s *Source[T], offset int64) *scanner {
-	scan := newScanner(r.in, s.settings.delimiter, scanBuffer, s.settings.maxRecord)
+	scan := newScanner(r.in, s.settings.delimiter, s.settings.buffer, s.settings.maxRecord)
 	scan.lines = s.lines
 	scan.base = offset
 	return scan

@@ -266,8 +266,7 @@ func (s *scanner) tooLong() error {
 
 // skipPrefix consumes prefix if the stream goes on with it.
 func (s *scanner) skipPrefix(prefix string) bool {
-	if s.end-s.start < len(prefix) {
-		s.fill()
+	for s.end-s.start < len(prefix) && s.fill() {
 	}
 	if !bytes.HasPrefix(s.buf[s.start:s.end], []byte(prefix)) {
 		return false
