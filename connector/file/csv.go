@@ -74,25 +74,27 @@ func (d *csvDecoder[T]) unknown() error {
 	return fmt.Errorf("%v has no field for column %s, and file.RejectUnknownFields is set", d.schema.typ, strings.Join(unknown, ", "))
 }
 
-func (d *csvDecoder[T]) decode(dst *T, scan *scanner) error {
-	fields, err := scan.next()
-	if err != nil {
-		return d.named(err)
-	}
-	if len(fields) != len(d.columns) {
-		return d.miscounted(fields)
-	}
+func (d *csvDecoder[T]) decode(values []T, scan *scanner) (int, error) {
 	var zero T
-	*dst = zero
-	record := unsafe.Pointer(dst)
-	for i := range d.bounds {
-		b := &d.bounds[i]
-		if err := b.set(unsafe.Add(record, b.offset), fields[b.index]); err != nil {
-			return refuse("column %d (%s): %s cannot be stored in %s of type %v: %w",
-				b.index+1, b.header, shown(fields[b.index]), b.field.path, b.field.typ, err)
+	for n := range values {
+		fields, err := scan.next()
+		if err != nil {
+			return n, d.named(err)
+		}
+		if len(fields) != len(d.columns) {
+			return n, d.miscounted(fields)
+		}
+		values[n] = zero
+		record := unsafe.Pointer(&values[n])
+		for i := range d.bounds {
+			b := &d.bounds[i]
+			if err := b.set(unsafe.Add(record, b.offset), fields[b.index]); err != nil {
+				return n, refuse("column %d (%s): %s cannot be stored in %s of type %v: %w",
+					b.index+1, b.header, shown(fields[b.index]), b.field.path, b.field.typ, err)
+			}
 		}
 	}
-	return nil
+	return len(values), nil
 }
 
 // named gives a syntax error the name of its column.

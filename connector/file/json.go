@@ -48,11 +48,21 @@ type jsonDecoder[T any] struct {
 
 func (d *jsonDecoder[T]) header(*scanner) error { return nil }
 
-func (d *jsonDecoder[T]) decode(dst *T, scan *scanner) error {
-	line, err := d.line(scan)
-	if err != nil {
-		return err
+func (d *jsonDecoder[T]) decode(values []T, scan *scanner) (int, error) {
+	for n := range values {
+		line, err := d.line(scan)
+		if err == nil {
+			err = d.store(&values[n], line)
+		}
+		if err != nil {
+			return n, err
+		}
 	}
+	return len(values), nil
+}
+
+// store stores a line in dst.
+func (d *jsonDecoder[T]) store(dst *T, line []byte) error {
 	var zero T
 	*dst = zero
 	if err := json.Unmarshal(line, dst, d.options); err != nil {

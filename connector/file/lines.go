@@ -20,16 +20,18 @@ type lineDecoder struct{ strings arena }
 
 func (d *lineDecoder) header(*scanner) error { return nil }
 
-func (d *lineDecoder) decode(dst *string, scan *scanner) error {
-	line, _, err := scan.cut()
-	if err != nil {
-		return err
+func (d *lineDecoder) decode(values []string, scan *scanner) (int, error) {
+	for n := range values {
+		line, _, err := scan.cut()
+		if err != nil {
+			return n, err
+		}
+		if !utf8.Valid(line) {
+			return n, &refusal{errUTF8}
+		}
+		values[n] = d.strings.clone(line)
 	}
-	if !utf8.Valid(line) {
-		return &refusal{errUTF8}
-	}
-	*dst = d.strings.clone(line)
-	return nil
+	return len(values), nil
 }
 
 var errUTF8 = errors.New("it is not valid UTF-8")

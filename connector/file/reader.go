@@ -14,10 +14,11 @@ type decoder[T any] interface {
 	// header reads what stands before the first record. A refusal is an error of the
 	// whole file.
 	header(scan *scanner) error
-	// decode stores the next record in dst. It returns io.EOF behind the last one,
-	// a refusal or what the scanner refuses for one that is bad, and any other error
-	// if there is nothing more to read.
-	decode(dst *T, scan *scanner) error
+	// decode stores the next records in values, and returns how many. It returns
+	// io.EOF behind the last one, a refusal or what the scanner refuses for the one
+	// that follows if that is bad, and any other error if there is nothing more to
+	// read.
+	decode(values []T, scan *scanner) (n int, err error)
 }
 
 // fileReader takes the records of a range one by one. What is done with the bad
@@ -99,7 +100,10 @@ func (r *fileReader[T]) header() error {
 	if errors.As(err, &refused) {
 		return fmt.Errorf("%s: %w", r.in.path, refused.err)
 	}
-	return r.explain(err) // a bad record that nobody asks what to do with
+	if err != nil {
+		err = r.explain(err) // a bad record that nobody asks what to do with
+	}
+	return err
 }
 
 // enter goes to the first record that begins at or behind begin. The one before
@@ -181,20 +185,28 @@ func (r *fileReader[T]) pass(n int64) error {
 	return nil
 }
 
-// next stores the next record in dst. It returns io.EOF behind the last one, a
-// [*BadRecord] for a bad one, behind which it can go on, and any other error when
-// there is nothing more to read.
-func (r *fileReader[T]) next(dst *T) error {
-	err := r.dec.decode(dst, r.scan)
-	if err == nil && r.check != nil {
-		if err = r.check(dst); err != nil {
-			err = &refusal{err}
+// next stores the next records in values, and returns how many. It returns io.EOF
+// behind the last one, a [*BadRecord] for the one that follows if that is bad,
+// behind which it can go on, and any other error when there is nothing more to
+// read.
+func (r *fileReader[T]) next(values []T) (n int, err error) {
+	if r.check == nil {
+		if n, err = r.dec.decode(values, r.scan); err != nil {
+			err = r.explain(err)
 		}
+		return n, err
 	}
-	if err == nil {
-		return nil
+	for n < len(values) {
+		// One by one, for a message to find the place of the one that is bad.
+		if _, err := r.dec.decode(values[n:n+1], r.scan); err != nil {
+			return n, r.explain(err)
+		}
+		if err := r.check(&values[n]); err != nil {
+			return n, r.explain(&refusal{err})
+		}
+		n++
 	}
-	return r.explain(err)
+	return n, nil
 }
 
 // explain tells bad records from other errors, and says where.
@@ -202,8 +214,6 @@ func (r *fileReader[T]) explain(err error) error {
 	var refused *refusal
 	var syntax *syntaxError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &refused):
 		content := r.scan.content()
 		return r.bad(string(content[:min(len(content), maxBadText)]), refused.err.Error())
@@ -299,19 +309,17 @@ type reader[T any] struct {
 
 // Read implements [weir.Reader].
 func (r *reader[T]) Read(values []T) (n int, err error) {
-	skipped := 0
-	for n < len(values) && skipped < mostSkipped {
-		err := r.next(&values[n])
+	for range mostSkipped {
+		m, err := r.next(values[n:])
+		n += m
 		if err == nil {
-			n++
-			continue
+			return n, nil
 		}
 		var bad *BadRecord
 		if !r.skipBad || !errors.As(err, &bad) {
 			return n, err
 		}
 		r.tally.add(bad)
-		skipped++
 	}
 	return n, nil
 }
@@ -328,23 +336,32 @@ func (r *reader[T]) Close() error {
 
 // resultReader reads a range and hands on its bad records. It implements
 // [weir.Reader] and [weir.Progresser].
-type resultReader[T any] struct{ *fileReader[T] }
+type resultReader[T any] struct {
+	*fileReader[T]
+	records []T
+}
 
 // Read implements [weir.Reader].
-func (r resultReader[T]) Read(values []Result[T]) (int, error) {
-	for n := range values {
-		values[n].Bad = nil
-		err := r.next(&values[n].Record)
-		if err == nil {
-			continue
+func (r *resultReader[T]) Read(results []Result[T]) (n int, err error) {
+	if len(r.records) < len(results) {
+		r.records = make([]T, len(results))
+	}
+	for n < len(results) {
+		m, err := r.next(r.records[:len(results)-n])
+		for i := range m {
+			results[n+i] = Result[T]{Record: r.records[i]}
 		}
-		if !errors.As(err, &values[n].Bad) {
+		n += m
+		var bad *BadRecord
+		if err != nil && !errors.As(err, &bad) {
 			return n, err
 		}
-		var none T
-		values[n].Record = none
+		if bad != nil {
+			results[n] = Result[T]{Bad: bad}
+			n++
+		}
 	}
-	return len(values), nil
+	return n, nil
 }
 
 var _ weir.Notifier = (*reader[struct{}])(nil)

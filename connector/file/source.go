@@ -255,5 +255,5 @@ func (s *rejected[T]) open(ctx context.Context, cut fileRange, at []byte) (fileR
 	if err != nil {
 		return nil, err
 	}
-	return resultReader[T]{f}, nil
+	return &resultReader[T]{fileReader: f}, nil
 }
