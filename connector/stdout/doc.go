@@ -1,5 +1,6 @@
-// Package stdout is the connector that prints: [JSON] writes each record as a
-// line of JSON to standard output.
+// Package stdout is the connector that prints to standard output: [JSON] writes
+// each record as a line of JSON, for programs; [Print] as fmt.Println does, for
+// eyes, with the number of the subtask before it if there are several.
 //
 // # Its room
 //
@@ -18,12 +19,13 @@
 //
 // # Invariants
 //
-//   - O1: every write consists of whole lines, one for each record.
+//   - O1: every write consists of whole lines, one for each record, or more where
+//     Print shows a value that contains newlines.
 //   - O2: after Flush has returned nil, all that Write took is written.
 //
 // # Errors
 //
-// A record that JSON cannot express, and a destination that refuses a write,
+// A record that JSON cannot express (Print can show any), and a destination that refuses a write,
 // fail the job. Records that were written before a failure are written again
 // when a job goes on from an earlier point: this sink is for eyes and pipes.
 package stdout
