@@ -28,7 +28,7 @@ func normalise(root *cobra.Command, args []string) ([]string, error) {
 		found, _, err := root.Find(args[:1])
 		if err != nil || found == root {
 			if args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd {
-				return args, nil // The shell asks what could follow.
+				return normaliseRequest(root, args), nil
 			}
 			return nil, invalidAction(root, args[0])
 		}
@@ -62,6 +62,20 @@ func normalise(root *cobra.Command, args []string) ([]string, error) {
 	return append(out, args...), nil
 }
 
+// normaliseRequest rewrites what the shell sends to ask what could follow a
+// command line: that line, whose last argument is not complete.
+func normaliseRequest(root *cobra.Command, args []string) []string {
+	last := len(args) - 1
+	if last < 2 {
+		return args
+	}
+	line, err := normalise(root, args[1:last:last])
+	if err != nil {
+		return args // There is no such verb, and nothing to propose.
+	}
+	return append(append(args[:1:1], line...), args[last])
+}
+
 func lookup(flags *pflag.FlagSet, name string) *pflag.Flag {
 	if long, ok := aliases[name]; ok {
 		name = long
@@ -74,20 +88,20 @@ func lookup(flags *pflag.FlagSet, name string) *pflag.Flag {
 
 // flagError says what is wrong with an option in flink's words.
 func flagError(_ *cobra.Command, err error) error {
+	var usage *usageError
 	var unknown *pflag.NotExistError
 	var incomplete *pflag.ValueRequiredError
 	switch {
+	case errors.As(err, &usage): // The value says itself what is wrong with it.
+		return usage
 	case errors.As(err, &unknown):
-		return usagef("Unrecognized option: %s", spelled(unknown.GetSpecifiedName()))
+		name := unknown.GetSpecifiedName()
+		if letters := unknown.GetSpecifiedShortnames(); strings.HasPrefix(letters, name) {
+			return usagef("Unrecognized option: -%s", letters)
+		}
+		return usagef("Unrecognized option: --%s", name)
 	case errors.As(err, &incomplete):
 		return usagef("Missing argument for option: %s", incomplete.GetSpecifiedName())
 	}
 	return usagef("%s", err)
-}
-
-func spelled(name string) string {
-	if len(name) == 1 {
-		return "-" + name
-	}
-	return "--" + name
 }

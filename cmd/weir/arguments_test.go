@@ -47,7 +47,7 @@ func TestArgumentErrorsAreOnStandardOutput(t *testing.T) {
 		{"cancel 12", `Cannot parse JobID from "12". The expected format is [0-9a-fA-F]{32}, e.g. fd72014d4c864993a2e5a9287b4a9c5d.`},
 		{"cancel " + jobID + " " + otherID, "Unexpected argument: " + otherID},
 		{"list x", "Unexpected argument: x"},
-		{"list -bogus", "Unrecognized option: -b"},
+		{"list -bogus", "Unrecognized option: -bogus"},
 		{"list --bogus", "Unrecognized option: --bogus"},
 		{"list -m", "Missing argument for option: jobmanager"},
 		{"list -m host", "The JobManager's address must be host:port: host"},
@@ -65,7 +65,7 @@ func TestArgumentErrorsAreOnStandardOutput(t *testing.T) {
 		{"local --taskmanagers 0", "The number of TaskManagers must be positive: 0"},
 		{"local --slots -1", "The number of slots must be positive: -1"},
 		{"local job", "Unexpected argument: job"},
-		{"stop", "\"stop\" is not a valid action.\n\nValid actions are \"cancel\", \"completion\", \"info\", \"list\", \"local\", \"run\" or \"version\".\n\n" +
+		{"stop", "\"stop\" is not a valid action.\n\nValid actions are \"cancel\", \"completion\", \"config\", \"info\", \"list\", \"local\", \"run\" or \"version\".\n\n" +
 			"Specify the version option (-v or --version) to print the version."},
 	} {
 		c.expect(t, 1, test.want+pointer, "", strings.Fields(test.args)...)
@@ -84,7 +84,7 @@ func TestHelpAndVersion(t *testing.T) {
 		t.Errorf("the version is %q", got)
 	}
 	c.stdout.Reset()
-	if code := c.run(nil); code != 1 || !strings.Contains(c.stdout.String(), "\nPlease specify an action."+pointer) || !strings.Contains(c.stdout.String(), "Available Commands:") {
+	if code := c.run(nil); code != 1 || !strings.Contains(c.stdout.String(), "\nPlease specify an action."+pointer) || !strings.Contains(c.stdout.String(), "\nJobs:\n") {
 		t.Errorf("without an action: exit code %d\n%s", code, c.stdout)
 	}
 }

@@ -12,9 +12,10 @@ import (
 func (a *app) cancelCommand() *cobra.Command {
 	s := &settings{}
 	command := &cobra.Command{
-		Use:                   "cancel [OPTIONS] <Job ID>",
-		Short:                 "Cancel a running job",
-		Long:                  "Cancel asks a job to stop. Its tasks are first asked, then killed.",
+		Use:   "cancel [OPTIONS] <Job ID>",
+		Short: "Cancel a running job",
+		Long: "Cancel asks a job to stop and does not wait until it has: weir list -a tells. Its tasks are\n" +
+			"first asked and then, after task.cancellation.timeout, killed.",
 		Args:                  exactly("Missing JobID. Specify a JobID to cancel a job."),
 		DisableFlagsInUseLine: true,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -27,6 +28,8 @@ func (a *app) cancelCommand() *cobra.Command {
 	}
 	s.register(command)
 	ignoreVerbose(command)
+	a.outputFlag(command)
+	command.ValidArgsFunction = a.completeJobs(s)
 	return command
 }
 
@@ -40,15 +43,26 @@ func (a *app) cancel(ctx context.Context, s *settings, id string) error {
 		return err
 	}
 	defer func() { _ = jobManager.Close() }()
-	a.printf("Cancelling job %s.\n", id)
+	if !a.json() {
+		a.printf("Cancelling job %s.\n", id)
+	}
 	_, err = request(ctx, c, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, jobManager.Cancel(ctx, id)
 	})
 	if err != nil {
 		return &failure{action: fmt.Sprintf("Could not cancel job %s.", id), cause: err}
 	}
+	if a.json() {
+		return a.printJSON(cancelJSON{JID: id, Requested: true})
+	}
 	a.printf("Cancelled job %s.\n", id)
 	return nil
+}
+
+// cancelJSON says that a job was asked to stop, which takes it a moment.
+type cancelJSON struct {
+	JID       string `json:"jid"`
+	Requested bool   `json:"cancel-requested"`
 }
 
 // parseJobID returns the id as the cluster writes it.

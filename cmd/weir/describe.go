@@ -34,15 +34,15 @@ func describe(job *client.Job) string {
 }
 
 // backpressureLevel is Flink's: the share of time that a task waits for its
-// output is OK up to a tenth, LOW up to a half, and HIGH above.
+// output is ok up to a tenth, low up to a half, and high above.
 func backpressureLevel(m client.Metrics) string {
 	switch {
 	case m.BackpressuredMillis <= 100:
-		return "OK"
+		return "ok"
 	case m.BackpressuredMillis <= 500:
-		return "LOW"
+		return "low"
 	}
-	return "HIGH"
+	return "high"
 }
 
 // watermark prints a time in UTC. The largest one means that no record will

@@ -10,15 +10,27 @@
 //
 //   - main.go and arguments.go: how the command line is read, what errors look
 //     like, and exit codes.
-//   - list.go, cancel.go, info.go, run.go, local.go: a verb each.
+//   - settings.go: what configuration and which cluster the options name.
+//   - output.go: -o json, and how errors are printed in both forms.
+//   - list.go, cancel.go, info.go, run.go, local.go, config.go, completion.go: a
+//     verb each. completion.bash is a part of the script for bash.
 //   - executable.go: from a Go package, or a file, to an executable.
-//   - plan.go and planjson.go: a job's plan, and Flink's JSON of it.
-//   - watch.go, progress.go and console.go: an attached job.
+//   - plan.go, planjson.go and plantext.go: a job's plan, Flink's JSON of it, and
+//     a text for people.
+//   - watch.go, progress.go, console.go and events.go: an attached job. progress
+//     is a pure core: it is given descriptions and the time, and makes lines.
 //
 // # Standard output and error
 //
 // Standard output has what flink prints there, and the job's own standard
-// output. Everything else, such as progress and warnings, is on standard error.
+// output. Everything else, such as progress and warnings, is on standard error;
+// argument errors are on standard output, as flink's are. Escape sequences are
+// written to a terminal only.
+//
+// With -o json standard output has JSON and nothing else: one document, and for
+// run one on each line. Standard error then has a document on each line, for
+// each warning and each error. The fields are documented in
+// docs/command-line.md, and json_test.go keeps their names.
 //
 // # Exit codes
 //

@@ -21,6 +21,7 @@ type jobOptions struct {
 func (o *jobOptions) register(command *cobra.Command) {
 	o.settings.register(command)
 	command.Flags().StringVarP(&o.parallelism, "parallelism", "p", "", "the `parallelism` of operators for which the job says none")
+	_ = command.RegisterFlagCompletionFunc("parallelism", cobra.NoFileCompletions)
 	command.Flags().SetInterspersed(false)
 	command.Annotations = map[string]string{stopAtJob: "true"}
 }
@@ -50,9 +51,11 @@ func needsJob(_ *cobra.Command, args []string) error {
 func (a *app) infoCommand() *cobra.Command {
 	o := &jobOptions{}
 	command := &cobra.Command{
-		Use:                   "info [OPTIONS] <package or executable> [<arguments>]",
-		Short:                 "Show the execution plan of a job, without a cluster",
-		Long:                  "Info runs the job's main on this machine, up to the point where the dataflow graph is\nbuilt, and prints the graph as JSON. A Go package is built first.",
+		Use:   "info [OPTIONS] <package or executable> [<arguments>]",
+		Short: "Show the execution plan of a job, without a cluster",
+		Long: "Info runs the job's main on this machine, up to the point where the dataflow graph is\n" +
+			"built, and prints the graph: as flink does, in JSON between two lines, and then as text for people.\n" +
+			"With -o json only the JSON is printed. A Go package is built first.",
 		Args:                  needsJob,
 		DisableFlagsInUseLine: true,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -61,6 +64,7 @@ func (a *app) infoCommand() *cobra.Command {
 	}
 	o.register(command)
 	ignoreVerbose(command)
+	a.outputFlag(command)
 	return command
 }
 
@@ -94,7 +98,7 @@ func (a *app) info(ctx context.Context, o *jobOptions, job string, arguments []s
 		return err
 	}
 	for _, w := range plan.Warnings {
-		a.warnf("Warning: %s\n", w)
+		a.warning(w)
 	}
 	parallelism, err := planParallelism(plan, c)
 	if err != nil {
@@ -104,6 +108,14 @@ func (a *app) info(ctx context.Context, o *jobOptions, job string, arguments []s
 	if err != nil {
 		return err
 	}
-	a.print("----------------------- Execution Plan -----------------------\n" + encoded + blockEnd + "\n\nNo description provided.\n")
+	if a.json() {
+		a.print(encoded)
+		return nil
+	}
+	description, err := planText(plan, parallelism)
+	if err != nil {
+		return err
+	}
+	a.print("----------------------- Execution Plan -----------------------\n" + encoded + blockEnd + "\n\n" + description)
 	return nil
 }

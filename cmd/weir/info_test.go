@@ -13,7 +13,7 @@ import (
 
 const (
 	planOpening = "----------------------- Execution Plan -----------------------\n"
-	planClosing = "--------------------------------------------------------------\n\nNo description provided.\n"
+	planClosing = "--------------------------------------------------------------\n\n"
 	planNodes   = `{
   "nodes": [
     {
@@ -74,10 +74,17 @@ const (
 
 func TestInfoPrintsThePlan(t *testing.T) {
 	c := newCommand(t)
-	c.expect(t, 0, planOpening+planNodes+planClosing, planWarning, "info", "-p", "3", self(t), "plan")
-	c.expect(t, 0, planOpening+planNodes+planClosing, planWarning, "info", "-D", "parallelism.default=3", self(t), "plan", "-p", "7")
+	description, err := planText(testPlan(), 3)
+	if err != nil || !strings.HasPrefix(description, "Job \"late departures\": 2 tasks in 7 subtasks") {
+		t.Fatalf("%v\n%s", err, description)
+	}
+	c.expect(t, 0, planOpening+planNodes+planClosing+description, planWarning, "info", "-p", "3", self(t), "plan")
+	c.expect(t, 0, planNodes, `{"warning":"main.go:5: operator \"flights\" has no id"}`+"\n", "info", "-o", "json", "-p", "3", self(t), "plan")
+	// What follows the job is the job's.
+	c.expect(t, 0, planOpening+planNodes+planClosing+description, planWarning, "info", "-p", "3", self(t), "plan", "-o", "json")
+	c.expect(t, 0, planOpening+planNodes+planClosing+description, planWarning, "info", "-D", "parallelism.default=3", self(t), "plan", "-p", "7")
 	// What main prints does not mix with the plan; it is called by the name that the user gave.
-	c.expect(t, 0, planOpening+planNodes+planClosing,
+	c.expect(t, 0, planOpening+planNodes+planClosing+description,
 		"printed on standard output\nprinted on standard error as "+self(t)+"\n"+planWarning, "info", "-p", "3", self(t), "loud")
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -17,7 +16,6 @@ type listing struct {
 	settings
 	running, scheduled, all bool
 	verbose                 bool
-	output                  string
 }
 
 func (a *app) listCommand() *cobra.Command {
@@ -25,9 +23,10 @@ func (a *app) listCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "list [OPTIONS]",
 		Short: "List running and scheduled jobs",
-		Long: "List shows running and scheduled jobs; with --verbose also what each of their subtasks does:\n" +
+		Long: "List shows running and scheduled jobs, or those that the options ask for; with --verbose also what each of their subtasks does:\n" +
 			"how much of the last second it was busy, idle or held up by backpressure, and what it has read and written.",
 		Args:                  exactly(""),
+		ValidArgsFunction:     cobra.NoFileCompletions,
 		DisableFlagsInUseLine: true,
 		RunE:                  func(command *cobra.Command, _ []string) error { return a.list(command.Context(), l) },
 	}
@@ -37,14 +36,11 @@ func (a *app) listCommand() *cobra.Command {
 	flags.BoolVarP(&l.scheduled, "scheduled", "s", false, "show only scheduled jobs")
 	flags.BoolVarP(&l.all, "all", "a", false, "show all jobs, also those that have ended")
 	flags.BoolVarP(&l.verbose, "verbose", "v", false, "show the subtasks of each job")
-	flags.StringVarP(&l.output, "output", "o", "text", "`text` or json")
+	a.outputFlag(command)
 	return command
 }
 
 func (a *app) list(ctx context.Context, l *listing) error {
-	if l.output != "text" && l.output != "json" {
-		return usagef("Unknown output format: %s. It must be text or json.", l.output)
-	}
 	c, err := l.load(a)
 	if err != nil {
 		return err
@@ -54,14 +50,14 @@ func (a *app) list(ctx context.Context, l *listing) error {
 		return err
 	}
 	defer func() { _ = jobManager.Close() }()
-	if l.output == "text" {
+	if !a.json() {
 		a.print("Waiting for response...\n")
 	}
 	jobs, err := request(ctx, c, func(ctx context.Context) ([]*client.Job, error) { return l.fetch(ctx, jobManager) })
 	if err != nil {
 		return &failure{action: "Failed to retrieve job list.", cause: err}
 	}
-	if l.output == "json" {
+	if a.json() {
 		return a.printJobsJSON(jobs, l.verbose)
 	}
 	a.printJobs(jobs, l)
@@ -197,10 +193,7 @@ func (a *app) printJobsJSON(jobs []*client.Job, verbose bool) error {
 	for _, job := range jobs {
 		list = append(list, jobToJSON(job, verbose))
 	}
-	encoder := json.NewEncoder(a.stdout)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(map[string]any{"jobs": list})
+	return a.printJSON(map[string]any{"jobs": list})
 }
 
 func jobToJSON(job *client.Job, verbose bool) jobJSON {
@@ -237,7 +230,7 @@ func subtaskToJSON(s client.Subtask) subtaskJSON {
 		Subtask: s.Index, Status: s.State, TaskManagerID: s.TaskManager,
 		ReadRecords: m.RecordsIn, WriteRecords: m.RecordsOut, ReadBytes: m.BytesIn, WriteBytes: m.BytesOut, RemoteRecords: m.RecordsInRemote,
 		Busy: m.BusyMillis, Idle: m.IdleMillis, Backpressured: m.BackpressuredMillis,
-		Level: strings.ToLower(backpressureLevel(m)),
+		Level: backpressureLevel(m),
 	}
 	if m.Watermark != client.NoWatermark {
 		j.Watermark = &m.Watermark

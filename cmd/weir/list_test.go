@@ -25,11 +25,11 @@ func runningJob() *clientv1.JobDescription {
 	running.Vertices = []*clientv1.VertexDescription{
 		{Index: 0, Name: "Source: flights -> departed", Parallelism: 2, Subtasks: []*clientv1.SubtaskDescription{
 			{Index: 0, State: workerv1.TaskState_TASK_STATE_RUNNING, TaskManager: "tm-1", Metrics: &workerv1.TaskMetrics{
-				RecordsOut: 1200, BytesOut: 9600, BusyMsPerSecond: 390, IdleMsPerSecond: 10, BackpressuredMsPerSecond: 600,
+				RecordsIn: 1200, RecordsOut: 1200, BytesOut: 9600, BusyMsPerSecond: 390, IdleMsPerSecond: 10, BackpressuredMsPerSecond: 600,
 				WatermarkMs: 980000000123, ProgressDone: 1, ProgressTotal: 2,
 			}},
 			{Index: 1, State: workerv1.TaskState_TASK_STATE_RUNNING, TaskManager: "tm-2", Metrics: &workerv1.TaskMetrics{
-				BackpressuredMsPerSecond: 101, WatermarkMs: math.MaxInt64,
+				BackpressuredMsPerSecond: 101, WatermarkMs: math.MaxInt64, ProgressDone: 1, ProgressTotal: 2,
 			}},
 		}},
 		{Index: 1, Name: "delays", Parallelism: 1, Subtasks: []*clientv1.SubtaskDescription{
@@ -108,11 +108,11 @@ func TestListVerboseShowsSubtasks(t *testing.T) {
 30.11.2020 16:02:29 : fd72014d4c864993a2e5a9287b4a9c5d : late departures (RUNNING)
   Source: flights -> departed
     SUBTASK  STATE    TASKMANAGER  BUSY      IDLE     BACKPRESSURED  LEVEL  RECORDS IN  RECORDS OUT  WATERMARK
-    1/2      RUNNING  tm-1         390 ms/s  10 ms/s  600 ms/s       HIGH   0           1200         2001-01-20T14:13:20.123Z
-    2/2      RUNNING  tm-2         0 ms/s    0 ms/s   101 ms/s       LOW    0           0            end of input
+    1/2      RUNNING  tm-1         390 ms/s  10 ms/s  600 ms/s       high   1200        1200         2001-01-20T14:13:20.123Z
+    2/2      RUNNING  tm-2         0 ms/s    0 ms/s   101 ms/s       low    0           0            end of input
   delays
     SUBTASK  STATE    TASKMANAGER  BUSY    IDLE    BACKPRESSURED  LEVEL  RECORDS IN  RECORDS OUT  WATERMARK
-    1/1      CREATED  -            0 ms/s  0 ms/s  0 ms/s         OK     0           0            -
+    1/1      CREATED  -            0 ms/s  0 ms/s  0 ms/s         ok     0           0            -
 --------------------------------------------------------------
 ----------------------- Scheduled Jobs -----------------------
 30.11.2020 16:02:30 : 00000000000000000000000000000004 : waits (CREATED)
@@ -168,7 +168,7 @@ func TestListAsJSONVerbose(t *testing.T) {
 	subtask := vertices[0].(map[string]any)["subtasks"].([]any)[0]
 	want := map[string]any{
 		"subtask": 0.0, "status": "RUNNING", "taskmanager-id": "tm-1",
-		"read-records": 0.0, "write-records": 1200.0, "read-bytes": 0.0, "write-bytes": 9600.0, "read-records-remote": 0.0,
+		"read-records": 1200.0, "write-records": 1200.0, "read-bytes": 0.0, "write-bytes": 9600.0, "read-records-remote": 0.0,
 		"busyTimeMsPerSecond": 390.0, "idleTimeMsPerSecond": 10.0, "backPressuredTimeMsPerSecond": 600.0, "backpressureLevel": "high",
 		"currentInputWatermark": 980000000123.0,
 	}

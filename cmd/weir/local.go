@@ -33,6 +33,7 @@ func (a *app) localCommand() *cobra.Command {
 		Long: "Local starts a JobManager and TaskManagers of this installation as processes that listen on\n" +
 			"loopback only. It stays in the foreground and stops them all when it is stopped.",
 		Args:                  exactly(""),
+		ValidArgsFunction:     cobra.NoFileCompletions,
 		DisableFlagsInUseLine: true,
 		RunE:                  func(command *cobra.Command, _ []string) error { return a.local(command.Context(), l) },
 	}
@@ -40,9 +41,11 @@ func (a *app) localCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.IntVar(&l.taskManagers, "taskmanagers", 2, "the `number` of TaskManagers")
 	flags.IntVar(&l.slots, "slots", 0, "the `number` of slots of each; without it the configured one, or else as many as make one slot per core")
-	flags.StringArrayVarP(&l.dynamic, "define", "D", nil, "a setting of the daemons, `key=value`, above the file's; may be repeated")
-	flags.StringVar(&l.file, "config", "", "the configuration `file`; without it $"+process.ConfDir+"/weir.yaml, else ./weir.yaml if it is there")
-	l.target = "remote"
+	for _, number := range []string{"taskmanagers", "slots"} {
+		_ = command.RegisterFlagCompletionFunc(number, cobra.NoFileCompletions)
+	}
+	l.registerConfiguration(command)
+	a.outputFlag(command)
 	return command
 }
 
@@ -87,14 +90,31 @@ func (a *app) runLocal(ctx context.Context, l *localCluster, c *config.Config, d
 	if err != nil {
 		return err
 	}
-	a.print(l.greeting(c, address, d.logDir))
+	if a.json() {
+		err = writeJSON(a.stdout, localJSON{JobManager: address, TaskManagers: l.taskManagers, Slots: l.taskManagers * l.slotsEach(c), LogDir: d.logDir}, "")
+		if err != nil {
+			return err
+		}
+	} else {
+		a.print(l.greeting(c, address, d.logDir))
+	}
 	select {
 	case <-a.signals:
-		a.warn("\nStopping the cluster.\n")
+		if !a.json() {
+			a.warn("\nStopping the cluster.\n")
+		}
 		return nil
 	case failed := <-d.ended:
 		return failed.failure()
 	}
+}
+
+// localJSON says how to use the cluster, once it is ready.
+type localJSON struct {
+	JobManager   string `json:"jobmanager"` // host:port, for -m
+	TaskManagers int    `json:"taskmanagers"`
+	Slots        int    `json:"slots-total"`
+	LogDir       string `json:"log-dir"`
 }
 
 // start starts the JobManager and then the TaskManagers, and returns the

@@ -36,34 +36,36 @@ type app struct {
 	stdout, stderr io.Writer
 	// signals are those that ask the command to stop.
 	signals <-chan os.Signal
+	// format is what -o says.
+	format format
 }
 
 // run does what the arguments say and returns the exit code.
 func (a *app) run(args []string) (code int) {
+	a.format = textFormat
 	defer func() {
 		if defect := recover(); defect != nil {
-			a.printFailure(fmt.Errorf("this is a defect of weir, please report it: %v\n\n%s", defect, debug.Stack()))
 			code = exitDefect
+			a.report(fmt.Errorf("this is a defect of weir, please report it: %v\n\n%s", defect, debug.Stack()), code)
 		}
 	}()
 	root := a.rootCommand()
 	args, err := normalise(root, args)
 	if err == nil {
+		a.format = formatOf(root, args)
 		root.SetArgs(args)
 		err = root.ExecuteContext(context.Background())
 	}
-	var usage *usageError
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errInterrupted):
-		return exitInterrupted
-	case errors.As(err, &usage):
-		a.print(usage.message + "\n\nUse the help option (-h or --help) to get help on the command.\n")
-		return exitError
+		code = exitInterrupted
+	default:
+		code = exitError
 	}
-	a.printFailure(err)
-	return exitError
+	a.report(err, code)
+	return code
 }
 
 // errInterrupted ends the command after a signal. What there was to say was said.
@@ -102,16 +104,37 @@ func (a *app) print(text string) { _, _ = io.WriteString(a.stdout, text) }
 func (a *app) warn(text string)  { _, _ = io.WriteString(a.stderr, text) }
 
 func (a *app) printf(format string, args ...any) { a.print(fmt.Sprintf(format, args...)) }
-func (a *app) warnf(format string, args ...any)  { a.warn(fmt.Sprintf(format, args...)) }
+
+// The groups of verbs in the help.
+const (
+	jobVerbs     = "jobs"
+	clusterVerbs = "cluster"
+	otherVerbs   = "other"
+)
+
+// usageTemplate is cobra's without a second usage line, and with the words of
+// flink.
+const usageTemplate = `Usage:
+  {{.UseLine}}{{range $group := .Groups}}
+
+{{.Title}}{{range $.Commands}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Options:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+
+Use "{{.CommandPath}} <ACTION> --help" for what an action does and its options.{{end}}
+`
 
 // rootCommand returns the command with its verbs.
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "weir <ACTION> [OPTIONS] [ARGUMENTS]",
-		Short:         "Submit jobs to a Weir cluster, inspect and cancel them",
-		Version:       process.ReadBuild().String(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Use:                   "weir <ACTION> [OPTIONS] [ARGUMENTS]",
+		Short:                 "Submit jobs to a Weir cluster, inspect and cancel them",
+		Version:               process.ReadBuild().String(),
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		DisableFlagsInUseLine: true,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := command.Help(); err != nil {
 				return err
@@ -120,23 +143,50 @@ func (a *app) rootCommand() *cobra.Command {
 		},
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetUsageTemplate(usageTemplate)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(a.runCommand(), a.listCommand(), a.infoCommand(), a.cancelCommand(), a.localCommand(), a.versionCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	add := func(group, title string, verbs ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: group, Title: title})
+		for _, verb := range verbs {
+			verb.GroupID = group
+			root.AddCommand(verb)
+		}
+	}
+	add(jobVerbs, "Jobs:", a.runCommand(), a.listCommand(), a.infoCommand(), a.cancelCommand())
+	add(clusterVerbs, "Cluster:", a.localCommand(), a.configCommand())
+	add(otherVerbs, "This command:", a.completionCommand(), a.versionCommand())
+	root.SetHelpCommandGroupID(otherVerbs)
 	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
 	root.InitDefaultVersionFlag()
 	return root
 }
 
 func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		Run:   func(*cobra.Command, []string) { a.print(process.ReadBuild().String() + "\n") },
+	command := &cobra.Command{
+		Use:                   "version [OPTIONS]",
+		Short:                 "Print the version",
+		Args:                  exactly(""),
+		ValidArgsFunction:     cobra.NoFileCompletions,
+		DisableFlagsInUseLine: true,
+		RunE: func(*cobra.Command, []string) error {
+			build := process.ReadBuild()
+			if a.json() {
+				return a.printJSON(versionJSON{Version: build.Version, CommitID: build.Commit})
+			}
+			a.print(build.String() + "\n")
+			return nil
+		},
 	}
+	a.outputFlag(command)
+	return command
+}
+
+type versionJSON struct {
+	Version  string `json:"version"`
+	CommitID string `json:"commit-id"`
 }
 
 // invalidAction is what flink says to a verb that it does not have.

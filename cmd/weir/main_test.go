@@ -17,12 +17,18 @@ import (
 	"github.com/weirstream/weir/internal/leaktest"
 )
 
+// playWeir is the environment variable by which a test has this binary be weir.
+const playWeir = "PLAY_WEIR"
+
 // TestMain runs the tests or, where weir has started this binary as a job's
 // executable, plays one.
 func TestMain(m *testing.M) {
 	if os.Getenv(launch.Mode) != "" {
 		// Not os.Exit, with which the race detector waits a second.
 		syscall.Exit(jobMain(os.Args[1:]))
+	}
+	if os.Getenv(playWeir) != "" {
+		syscall.Exit((&app{stdout: os.Stdout, stderr: os.Stderr}).run(os.Args[1:]))
 	}
 	// Times are printed in the local zone, which is this one for the tests.
 	time.Local = time.FixedZone("test", 3600)
@@ -96,6 +102,11 @@ func newCommand(t *testing.T) *command {
 	t.Helper()
 	state := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", state)
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "WEIR_") {
+			t.Setenv(name, "") // Those of whoever runs the tests.
+		}
+	}
 	t.Setenv("WEIR_CONF_DIR", "")
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir(filepath.Join(state, "weir"), 0o700); err != nil {

@@ -44,6 +44,7 @@ func (a *app) runCommand() *cobra.Command {
 	flags.BoolVarP(&s.detached, "detached", "d", false, "return once the job is accepted")
 	flags.BoolVar(&s.cancelOnExit, "shutdownOnAttachedExit", false, "cancel the job when this command is interrupted (-sae)")
 	ignoreVerbose(command)
+	a.outputFlag(command)
 	return command
 }
 
@@ -57,7 +58,7 @@ func (a *app) runJob(ctx context.Context, s *submission, job string, arguments [
 		return err
 	}
 	defer func() { _ = jobManager.Close() }()
-	console := newConsole(a.stdout, a.stderr)
+	console := newConsole(a.stdout, a.stderr, a.format)
 	submitting, stop := a.untilSignal(ctx)
 	submitted, err := a.submit(submitting, c, jobManager, console, job, arguments)
 	stop()
@@ -67,7 +68,11 @@ func (a *app) runJob(ctx context.Context, s *submission, job string, arguments [
 	if err != nil {
 		return err
 	}
-	console.say("Job has been submitted with JobID " + submitted.ID + "\n")
+	if a.json() {
+		console.event(submittedEvent{Event: "submitted", JID: submitted.ID, Name: submitted.Name})
+	} else {
+		console.say("Job has been submitted with JobID " + submitted.ID + "\n")
+	}
 	if s.detached || !config.Attached.Get(c) {
 		return nil
 	}
@@ -105,13 +110,18 @@ func (a *app) submit(ctx context.Context, c *config.Config, jobManager *client.C
 	}
 	settings, ignored := c.JobSettings()
 	for _, e := range ignored {
-		console.note(fmt.Sprintf("Warning: -D %s has no effect for one job: it is a setting of the daemons.", e.Key))
+		console.warning(fmt.Sprintf("-D %s has no effect for one job: it is a setting of the daemons.", e.Key))
 	}
+	printed := lines{}
+	defer printed.rest(console.output)
 	return jobManager.Submit(ctx, client.Submission{
 		Executable: executable, FileName: filepath.Base(executable), Arguments: arguments, Configuration: settings,
-		Progress:   console.uploaded,
-		PlanOutput: console.output,
-		Warning:    func(text string) { console.note("Warning: " + text) },
+		Progress: console.uploaded,
+		PlanOutput: func(standardError bool, data []byte) {
+			from := lineSource{standardError: standardError}
+			console.output(from, printed.add(from, data))
+		},
+		Warning: console.warning,
 	})
 }
 

@@ -25,11 +25,21 @@ func (s *settings) register(command *cobra.Command) {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVarP(&s.jobManager, "jobmanager", "m", "", "the JobManager's `host:port`, in place of the configured one")
-	flags.StringArrayVarP(&s.dynamic, "define", "D", nil, "a setting, `key=value`, above the file's; may be repeated")
-	flags.StringVar(&s.file, "config", "", "the configuration `file`; without it $"+process.ConfDir+"/weir.yaml, else ./weir.yaml if it is there")
+	_ = command.RegisterFlagCompletionFunc("jobmanager", cobra.NoFileCompletions)
+	s.registerConfiguration(command)
 	// Scripts written for flink say "-t remote".
 	flags.StringVarP(&s.target, "target", "t", "remote", "")
 	_ = flags.MarkHidden("target")
+}
+
+// registerConfiguration defines the options that say what the configuration is.
+func (s *settings) registerConfiguration(command *cobra.Command) {
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVarP(&s.dynamic, "define", "D", nil, "a setting, `key=value`, above file and environment; may be repeated")
+	flags.StringVar(&s.file, "config", "", "the configuration `file`; without it $"+process.ConfDir+"/weir.yaml, else ./weir.yaml if it is there")
+	_ = command.RegisterFlagCompletionFunc("define", completeSettings)
+	s.target = "remote"
 }
 
 // load reads the configuration. extra are settings above those of -D.
@@ -42,9 +52,9 @@ func (s *settings) load(a *app, extra ...string) (*config.Config, error) {
 		return nil, err
 	}
 	overrides := append(s.dynamic[:len(s.dynamic):len(s.dynamic)], extra...)
-	c, warnings, err := config.Load(path, overrides)
+	c, warnings, err := process.Inputs(path, overrides).Load()
 	for _, w := range warnings {
-		a.warnf("Warning: %s\n", w)
+		a.warning(w.String())
 	}
 	return c, err
 }

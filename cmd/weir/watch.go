@@ -80,26 +80,40 @@ func (w *watch) onSignals(ctx context.Context, leave context.CancelCauseFunc) {
 // follow handles the job's events until there are no more.
 func (w *watch) follow(ctx context.Context) error {
 	printed := lines{}
-	show := func(s lineSource, data []byte) { w.console.output(s.standardError, data) }
-	defer printed.rest(show)
+	defer printed.rest(w.console.output)
 	for event, err := range w.jobManager.Watch(ctx, w.id, true) {
 		switch {
 		case err != nil:
 			return err
 		case event.Job != nil:
 			w.last = event.Job
-			if line := w.progress.update(time.Now(), event.Job, w.console.terminal); line != "" {
-				w.console.status(line)
-			}
+			w.observe(time.Now())
 		case event.Output != nil:
 			if event.Output.Dropped > 0 {
 				w.console.note(fmt.Sprintf("(%d bytes of the job's output are left out here; its log file on the TaskManager has them)", event.Output.Dropped))
 			}
 			from := lineSource{event.Output.TaskManager, event.Output.StandardError}
-			show(from, printed.add(from, event.Output.Data))
+			w.console.output(from, printed.add(from, event.Output.Data))
 		}
 	}
 	return nil
+}
+
+// observe shows how far the job is, if that is to be shown now.
+func (w *watch) observe(now time.Time) {
+	before := w.progress
+	w.progress.observe(now, w.last)
+	switch {
+	case w.last.State.Terminal():
+	case w.console.json:
+		w.console.event(w.progress.event(now, w.id))
+	case w.console.terminal:
+		w.console.status(w.progress.bar(now, w.console.width()))
+	default:
+		if line := w.progress.plain(now, before); line != "" {
+			w.console.status(line)
+		}
+	}
 }
 
 // end reports how the job has ended.
@@ -108,39 +122,48 @@ func (w *watch) end() error {
 	switch {
 	case job == nil:
 		return fmt.Errorf("the JobManager told nothing about job %s", w.id)
+	case !job.State.Terminal():
+		return fmt.Errorf("the JobManager stopped reporting on job %s while it was %s", w.id, job.State)
+	case w.console.json:
+		w.console.event(endEvent(job))
 	case job.State == client.Finished:
 		w.console.note(summary(job))
 		w.console.say(fmt.Sprintf("Program execution finished\nJob with JobID %s has finished.\nJob Runtime: %d ms\n",
 			w.id, job.End.Sub(job.Start).Milliseconds()))
-		return nil
-	case job.State == client.Canceled:
-		return fmt.Errorf("Job was cancelled (JobID: %s)", w.id) //nolint:staticcheck // It is flink's text, and stands alone.
-	case job.State == client.Failed:
-		return errors.New(failureText(job))
 	}
-	return fmt.Errorf("the JobManager stopped reporting on job %s while it was %s", w.id, job.State)
+	if job.State == client.Canceled {
+		return fmt.Errorf("Job was cancelled (JobID: %s)", w.id) //nolint:staticcheck // It is flink's text, and stands alone.
+	}
+	if job.State == client.Failed {
+		return jobFailed(job)
+	}
+	return nil
 }
 
-// failureText says what is known about why a job failed.
-func failureText(job *client.Job) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Job failed (JobID: %s)\n", job.ID)
-	f := job.Failure
-	if f == nil {
-		f = &client.Failure{Message: job.StatusMessage}
+// failureOf is what is known about why a job failed.
+func failureOf(job *client.Job) *client.Failure {
+	if job.Failure != nil {
+		return job.Failure
 	}
-	fmt.Fprintf(&b, "Caused by: %s\n", strings.TrimRight(f.Message, "\n"))
+	return &client.Failure{Message: job.StatusMessage}
+}
+
+// jobFailed is the error that a job's failure is.
+func jobFailed(job *client.Job) error {
+	f := failureOf(job)
+	var b strings.Builder
+	b.WriteString(strings.TrimRight(f.Message, "\n"))
 	if f.Task != "" {
-		fmt.Fprintf(&b, "Task: %s\n", f.Task)
+		b.WriteString("\nTask: " + f.Task)
 	}
 	if f.TaskManager != "" {
-		fmt.Fprintf(&b, "TaskManager: %s\n", f.TaskManager)
+		b.WriteString("\nTaskManager: " + f.TaskManager)
 	}
 	if f.LogFile != "" {
-		fmt.Fprintf(&b, "Log file: %s (on the TaskManager's host)\n", f.LogFile)
+		b.WriteString("\nLog file: " + f.LogFile + " (on the TaskManager's host)")
 	}
 	if f.Stack != "" {
-		fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(f.Stack, "\n"))
+		b.WriteString("\n\n" + strings.TrimRight(f.Stack, "\n"))
 	}
-	return b.String()
+	return &failure{action: fmt.Sprintf("Job failed (JobID: %s)", job.ID), cause: errors.New(b.String())}
 }
