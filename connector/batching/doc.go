@@ -14,7 +14,8 @@
 //
 //	rows.To("rows", Rows(url).InFlight(8).Linger(time.Second))
 //
-// Package batchingtest has a destination for tests, which fails in every way.
+// [Convert] puts a function before it that makes of a record what is sent. Package
+// batchingtest has a destination for tests, which fails in every way.
 //
 // # Its room
 //

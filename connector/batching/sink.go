@@ -193,6 +193,15 @@ func (s Sink[T]) Open(ctx context.Context, subtask weir.Subtask) (weir.Writer[T]
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	w, err := s.openWriter(ctx, subtask)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// openWriter is Open when the settings are known to be right.
+func (s Sink[T]) openWriter(ctx context.Context, subtask weir.Subtask) (*writer[T], error) {
 	sender, err := s.open(ctx, subtask)
 	if err != nil {
 		return nil, err
