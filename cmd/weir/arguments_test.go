@@ -89,6 +89,41 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
+func TestTheOverview(t *testing.T) {
+	c := newCommand(t)
+	c.expect(t, 0, `Submit jobs to a Weir cluster, inspect and cancel them
+
+Usage:
+  weir <ACTION> [OPTIONS] [ARGUMENTS]
+
+Jobs:
+  cancel      Cancel a running job
+  info        Show the execution plan of a job, without a cluster
+  list        List running and scheduled jobs
+  run         Submit a job, and stay until it has ended
+
+Cluster:
+  config      Print the configuration, with where each value comes from
+  local       Start a cluster on this machine, until Ctrl-C
+
+This command:
+  completion  Print a script that completes commands in a shell
+  version     Print the version
+
+Options:
+  -h, --help      help for weir
+  -v, --version   version for weir
+
+Use "weir <ACTION> --help" for what an action does and its options.
+`, "", "--help")
+	for _, command := range c.rootCommand().Commands() {
+		c.stdout.Reset()
+		if code := c.run([]string{command.Name(), "--help"}); code != 0 || strings.Count(c.stdout.String(), "\n  weir "+command.Name()) != 1 && command.Name() != "completion" {
+			t.Errorf("weir %s --help: exit code %d\n%s", command.Name(), code, c.stdout)
+		}
+	}
+}
+
 func TestCancel(t *testing.T) {
 	c := newCommand(t)
 	j := (&jobManager{jobs: []*clientv1.JobDescription{

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -294,6 +295,8 @@ func (e endToEnd) jobs() {
 		e.Errorf("the lines around the output are %q, %q", lines[0], lines[1001:])
 	}
 
+	e.jobAsJSON()
+
 	r = e.weir(e.T, "run", e.job(), "talk")
 	if r.code != 0 || !strings.Contains(r.stdout, "\n{\"key\":0,\"value\":0}\n") || !strings.Contains(r.stderr, "on standard error\n") ||
 		strings.Contains(r.stdout, "on standard error") {
@@ -320,6 +323,30 @@ func (e endToEnd) jobs() {
 	}
 	if r := e.weir(e.T, "list", "-a"); !strings.Contains(r.stdout, " : job endless (CANCELED)\n") || !strings.Contains(r.stdout, " : job sums (FINISHED)\n") {
 		e.Errorf("list -a: %+v", r)
+	}
+}
+
+// jobAsJSON runs the job of the sums once more, with events for output.
+func (e endToEnd) jobAsJSON() {
+	r := e.weir(e.T, "run", "-o", "json", "-p", "4", e.job(), "sums")
+	seen := map[string]int{}
+	var last struct{ Event, State, Line string }
+	var printed []string
+	for line := range strings.Lines(r.stdout) {
+		if err := json.Unmarshal([]byte(line), &last); err != nil {
+			e.Fatalf("%q: %v", line, err)
+		}
+		if seen[last.Event]++; last.Event == "output" {
+			printed = append(printed, last.Line)
+		}
+	}
+	if r.code != 0 || r.stderr != "" || last.Event != "ended" || last.State != "FINISHED" || seen["submitted"] != 1 || seen["progress"] == 0 || len(printed) != 1000 {
+		e.Errorf("exit code %d, events %v, the last %+v\n%s", r.code, seen, last, r.stderr)
+	}
+	for _, want := range theSums() {
+		if !slices.Contains(printed, want) {
+			e.Errorf("%s is missing", want)
+		}
 	}
 }
 

@@ -81,10 +81,12 @@ type input struct {
 }
 
 // sourceInput is how far a source is, in its own unit. known is whether that is
-// said of all that it reads.
+// said by all of its subtasks. They know the size of a split from when they are
+// given it, so a total that has grown was not all of the input, and nor need the
+// new one be.
 type sourceInput struct {
-	done, total uint64
-	known       bool
+	done, total  uint64
+	known, grown bool
 }
 
 func inputOf(job *client.Job) input {
@@ -113,7 +115,7 @@ func (in input) share() (float64, bool) {
 	sum := 0.0
 	for _, s := range in.sources {
 		switch {
-		case !s.known:
+		case !s.known || s.grown:
 			return 0, false
 		case s.total == 0:
 			sum++
@@ -141,6 +143,13 @@ func (in input) startedAnew(before input) bool {
 	return false
 }
 
+// doubt takes the sources for unknown whose totals have grown, now or before.
+func (in input) doubt(before input) {
+	for i, s := range before.sources {
+		in.sources[i].grown = s.grown || s.known && in.sources[i].total > s.total
+	}
+}
+
 // observe takes in a description that was received at a time. The times must
 // not decrease.
 func (p *progress) observe(now time.Time, job *client.Job) {
@@ -158,6 +167,7 @@ func (p *progress) observe(now time.Time, job *client.Job) {
 			p.begun = now
 		}
 	case now.Sub(p.measured) >= figuresInterval:
+		in.doubt(p.input)
 		elapsed := now.Sub(p.measured)
 		p.rate.add(float64(in.records-p.input.records), elapsed)
 		for i := range in.sources {

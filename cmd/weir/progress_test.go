@@ -149,6 +149,38 @@ func TestProgressAfterARestart(t *testing.T) {
 	}
 }
 
+// A total that grows, since a subtask was given a further split, tells that it
+// is not known how much is left: only the rate is.
+func TestProgressOfAnInputThatGrows(t *testing.T) {
+	var p progress
+	for _, step := range []struct {
+		after                int
+		records, done, total uint64
+		want                 string
+	}{
+		{0, 0, 0, 1000, "Job is RUNNING, 0% read"},
+		{5, 500, 500, 1000, "Job is RUNNING, 50% read, 100 records/s, about 5s left"},
+		{6, 600, 600, 1500, "Job is RUNNING, 100 records/s"},
+		{7, 700, 700, 1500, "Job is RUNNING, 100 records/s"},
+		{8, 0, 0, 1500, "Job is RUNNING, 0% read"}, // It has started anew.
+	} {
+		now := begin.Add(time.Duration(step.after) * time.Second)
+		p.observe(now, reading(client.Running, step.records, step.done, step.total))
+		if got := p.line(now); got != step.want {
+			t.Errorf("after %d s: %q, want %q", step.after, got, step.want)
+		}
+	}
+	// While the subtasks begin one after the other, nothing has grown.
+	p = progress{}
+	one := reading(client.Running, 0, 0, 1000)
+	one.Vertices[0].Subtasks[1].Metrics.ProgressTotal = 0
+	p.observe(begin, one)
+	p.observe(begin.Add(time.Second), reading(client.Running, 0, 0, 1000))
+	if got, want := p.line(begin.Add(time.Second)), "Job is RUNNING, 0% read, 0 records/s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // What is known of the input decides what is said of it.
 func TestShareOfTheInput(t *testing.T) {
 	source := func(bounded bool, subtasks ...client.Subtask) client.Vertex {
