@@ -94,16 +94,15 @@ type Error struct {
 
 // Error says how many records failed, when, and why.
 func (e *Error) Error() string {
-	rest := fmt.Sprintf("%d records in all were not acknowledged", e.Unacknowledged)
 	if e.Attempts == 0 {
-		return fmt.Sprintf("a record cannot be sent: %v (%s)", e.Err, rest)
+		return fmt.Sprintf("a record cannot be sent (not acknowledged in all: %d): %v", e.Unacknowledged, e.Err)
 	}
 	after := ""
 	if e.Attempts > 1 {
 		after = fmt.Sprintf(" in %v", e.elapsed.Round(time.Millisecond))
 	}
-	return fmt.Sprintf("%d of the %d records of a request were not accepted, attempts: %d%s: %v (%s)",
-		e.Records, e.of, e.Attempts, after, e.Err, rest)
+	return fmt.Sprintf("%d of the %d records of a request were not accepted, attempts: %d%s (not acknowledged in all: %d): %v",
+		e.Records, e.of, e.Attempts, after, e.Unacknowledged, e.Err)
 }
 
 // Unwrap returns the cause.

@@ -70,7 +70,7 @@ func ExampleFailure() {
 	// send [1 3] failed: []
 	// <nil>
 	// send [6 -5 8] failed: [{1 negative}]
-	// batching: 1 of the 3 records of a request were not accepted, attempts: 1: negative (1 records in all were not acknowledged)
+	// batching: 1 of the 3 records of a request were not accepted, attempts: 1 (not acknowledged in all: 1): negative
 }
 
 // run runs a job in this process, in one subtask per operator.

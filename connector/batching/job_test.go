@@ -1,6 +1,7 @@
 package batching_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -12,9 +13,9 @@ import (
 )
 
 // runJob runs a job of two subtasks that writes the numbers below count.
-func runJob(t *testing.T, count int64, sink weir.Sink[int]) error {
+func runJob(ctx context.Context, t *testing.T, count int64, sink weir.Sink[int]) error {
 	t.Helper()
-	return weir.Run(t.Context(), "numbers", func(env *weir.Env) {
+	return weir.Run(ctx, "numbers", func(env *weir.Env) {
 		weir.From(env, "numbers", generator.Of(count, func(i int64) int { return int(i) })).To("rows", sink)
 	}, weir.Setting("parallelism.default", "2"), weir.WithoutWarnings())
 }
@@ -28,7 +29,7 @@ func TestJob(t *testing.T) {
 		}
 		return batchingtest.Accept
 	})
-	must(t, runJob(t, 10_000, batching.New(d.Open).BatchSize(100).InFlight(2).Backoff(0, 0)))
+	must(t, runJob(t.Context(), t, 10_000, batching.New(d.Open).BatchSize(100).InFlight(2).Backoff(0, 0)))
 	got := d.Acknowledged()
 	slices.Sort(got)
 	if !slices.Equal(got, numbers(0, 10_000)) {
@@ -46,16 +47,34 @@ func TestJob(t *testing.T) {
 // TestJobFails: a job whose sink fails says what the sink says.
 func TestJobFails(t *testing.T) {
 	d := batchingtest.New[int](batchingtest.Fail(batching.Fatal(errGone)))
-	err := runJob(t, -1, batching.New(d.Open))
-	want := "batching: 500 of the 500 records of a request were not accepted, attempts: 1: no such table"
-	if err == nil || !strings.Contains(err.Error(), want) {
+	err := runJob(t.Context(), t, -1, batching.New(d.Open))
+	want := "batching: 500 of the 500 records of a request were not accepted, attempts: 1 (not acknowledged in all: "
+	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "no such table") {
 		t.Errorf("got %v, want %q", err, want)
 	}
 	if d.OpenSenders() != 0 {
 		t.Errorf("%d senders are open", d.OpenSenders())
 	}
-	err = runJob(t, -1, batching.New(d.Open).InFlight(-1))
+	err = runJob(t.Context(), t, -1, batching.New(d.Open).InFlight(-1))
 	if err == nil || !strings.Contains(err.Error(), "-1 requests in flight") {
 		t.Errorf("wrong settings: %v", err)
+	}
+}
+
+// TestJobCanceled: a job is canceled while its destination answers nothing and
+// its sinks are full.
+func TestJobCanceled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	d := batchingtest.By(func(request int, _ []int) batchingtest.Answer {
+		if request == 3 { // both subtasks have two requests under way
+			cancel()
+		}
+		return batchingtest.Hang
+	})
+	if err := runJob(ctx, t, -1, batching.New(d.Open).InFlight(2).Timeout(0)); err == nil {
+		t.Error("a job that was canceled has finished")
+	}
+	if d.OpenSenders() != 0 || d.Misuse() != nil || d.MostInFlight() != 4 {
+		t.Errorf("%d senders open, misuse %v, %d requests at a time", d.OpenSenders(), d.Misuse(), d.MostInFlight())
 	}
 }

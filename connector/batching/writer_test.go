@@ -115,7 +115,7 @@ func TestBytes(t *testing.T) {
 		if !errors.As(err, &failed) || failed.Records != 1 || failed.Unacknowledged != 2 || failed.Attempts != 0 {
 			t.Errorf("a record of 11 bytes: %v", err)
 		}
-		want := "batching: a record cannot be sent: its size is 11 bytes; a request has at most 10 (2 records in all were not acknowledged)"
+		want := "batching: a record cannot be sent (not acknowledged in all: 2): its size is 11 bytes; a request has at most 10"
 		if err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
@@ -242,22 +242,22 @@ func TestFailures(t *testing.T) {
 		"fatal": {
 			answers: []batchingtest.Answer{batchingtest.Fail(batching.Fatal(errGone))},
 			cause:   errGone, records: 4, attempts: 1,
-			says: "batching: 4 of the 4 records of a request were not accepted, attempts: 1: no such table (6 records in all were not acknowledged)",
+			says: "batching: 4 of the 4 records of a request were not accepted, attempts: 1 (not acknowledged in all: 6): no such table",
 		},
 		"a fatal record among others": {
 			answers: []batchingtest.Answer{mixed},
 			cause:   errGone, records: 2, attempts: 1,
-			says: "batching: 2 of the 4 records of a request were not accepted, attempts: 1: no such table (4 records in all were not acknowledged)",
+			says: "batching: 2 of the 4 records of a request were not accepted, attempts: 1 (not acknowledged in all: 4): no such table",
 		},
 		"too many attempts": {
 			answers: []batchingtest.Answer{batchingtest.Refuse(errBusy, 0, 1, 2), batchingtest.Fail(errBusy), batchingtest.Refuse(errBusy, 1)},
 			cause:   errBusy, records: 1, attempts: 3,
-			says: "batching: 1 of the 3 records of a request were not accepted, attempts: 3 in 0s: busy (3 records in all were not acknowledged)",
+			says: "batching: 1 of the 3 records of a request were not accepted, attempts: 3 in 0s (not acknowledged in all: 3): busy",
 		},
 		"timeouts": {
 			answers: []batchingtest.Answer{batchingtest.Hang, batchingtest.Hang, batchingtest.Deaf(time.Minute, batchingtest.Fail(errBusy))},
 			cause:   errBusy, records: 4, attempts: 3,
-			says: "attempts: 3 in 1m2s: no answer within the timeout of 1s: busy (6 records",
+			says: "attempts: 3 in 1m2s (not acknowledged in all: 6): no answer within the timeout of 1s: busy",
 		},
 		"panic": {
 			answers: []batchingtest.Answer{batchingtest.Panic(errStrange)},
