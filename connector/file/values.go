@@ -43,7 +43,7 @@ func leafSetter(t reflect.Type, layout string, strings *arena) setter {
 	switch t.Kind() {
 	case reflect.String:
 		return func(dst unsafe.Pointer, value []byte) error {
-			if !utf8.Valid(value) {
+			if !ascii(value) && !utf8.Valid(value) {
 				return errUTF8
 			}
 			*(*string)(dst) = strings.clone(value)
@@ -78,6 +78,19 @@ func leafSetter(t reflect.Type, layout string, strings *arena) setter {
 	default:
 		return nil
 	}
+}
+
+// ascii reports whether value is short and nothing but ASCII, which most values
+// are: it costs less than a call.
+func ascii(value []byte) bool {
+	if len(value) > 16 {
+		return false
+	}
+	var all byte
+	for _, c := range value {
+		all |= c
+	}
+	return all < utf8.RuneSelf
 }
 
 var errEmpty = errors.New("it is empty and the field is not optional")
