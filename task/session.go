@@ -164,7 +164,7 @@ func (r *sessionReceiver[K, T, A, O]) open(slot uint32, i int, t int64) *session
 func (r *sessionReceiver[K, T, A, O]) settle(slot uint32, s *session[A]) {
 	s.fired = r.end(s.last)-1 <= r.watermark
 	if due := r.next(s); due < s.due {
-		s.due = due
+		s.due, s.later, s.hasLater = due, s.due, true
 		r.timers.push(sessionTimer[K]{due: due, id: s.id, key: *r.table.KeyAt(slot)})
 	}
 	if s.fired {
@@ -245,8 +245,19 @@ func (r *sessionReceiver[K, T, A, O]) ring(t sessionTimer[K]) {
 		}
 		s.fired = true
 	}
-	s.due = r.next(s)
-	r.timers.postpone(s.due)
+	r.again(s)
+}
+
+// again sets the first timer anew, or leaves it to one that there is already.
+func (r *sessionReceiver[K, T, A, O]) again(s *session[A]) {
+	next := r.next(s)
+	if s.hasLater && s.later <= next {
+		s.due, s.hasLater = s.later, false
+		r.timers.drop()
+		return
+	}
+	s.due = next
+	r.timers.postpone(next)
 }
 
 // remove forgets a session and its timer, which is the first, and a key without

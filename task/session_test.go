@@ -452,6 +452,25 @@ func TestASessionThatGrowsSetsNoTimers(t *testing.T) {
 	c.check(t)
 }
 
+// TestASessionThatFiresOftenSetsFewTimers: one that grows after it has fired, again
+// and again, has a timer for that and one for its end, however long it is kept.
+func TestASessionThatFiresOftenSetsFewTimers(t *testing.T) {
+	c := newSessionCase(t, 10, 1_000_000, false)
+	for at := range int64(1000) {
+		c.push(t, []int64{0}, []int64{9 * at})
+		c.raise(t, 9*at+15, BatchSize) // the next comes after its end
+		if n := len(c.window.timers.heap); n > 2 {
+			t.Fatalf("%d timers for a session", n)
+		}
+	}
+	c.check(t)
+	if len(c.want) != 1000 {
+		t.Errorf("%d results: the test says nothing", len(c.want))
+	}
+	c.raise(t, MaxTime, BatchSize)
+	c.check(t)
+}
+
 // TestSessionsInProcessingTime: the clock decides, whatever the records say.
 func TestSessionsInProcessingTime(t *testing.T) {
 	keys, a := sums(func(v int64) int { return int(v % 5) })

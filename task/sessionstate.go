@@ -11,8 +11,11 @@ type session[A any] struct {
 	first, last int64
 	// id counts sessions in the order in which they were opened, from 1.
 	id uint64
-	// due is the time of its timer. An earlier one of the same session is void.
-	due int64
+	// due is when its timer is due. Others of the same session are void, but for the
+	// one at later, if there is one: of a session that had fired and has grown, it
+	// says when it is to go.
+	due, later int64
+	hasLater   bool
 	// fired tells that it has fired and is kept for late records.
 	fired bool
 	acc   A
@@ -127,7 +130,7 @@ func (l *sessionLists[A]) join(k *keySessions[A], i int) *session[A] {
 	s, next := l.at(k, i), l.at(k, i+1)
 	s.last = next.last
 	if next.id < s.id {
-		s.id, s.due = next.id, next.due
+		s.id, s.due, s.later, s.hasLater = next.id, next.due, next.later, next.hasLater
 	}
 	*next = *s
 	l.remove(k, i)
