@@ -2,6 +2,7 @@ package weir
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"github.com/weirstream/weir/internal/dataflow"
 	"github.com/weirstream/weir/task"
@@ -195,8 +196,8 @@ func (w WatermarkStrategy) check(mistake func(format string, args ...any)) {
 	}
 	if a := w.alignment; a != nil {
 		switch {
-		case a.Group == "":
-			mistake("the alignment of watermarks has no group")
+		case a.Group == "" || len(a.Group) > 1024 || !utf8.ValidString(a.Group):
+			mistake("alignment group %q: its name must have 1 to 1024 bytes of UTF-8", a.Group)
 		case a.MaxDrift < 0 || a.Interval <= 0:
 			mistake("alignment group %q: a drift of %v, updated every %v: the drift must not be negative, and the interval more than 0", a.Group, a.MaxDrift, a.Interval)
 		case w.none:

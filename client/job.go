@@ -103,6 +103,9 @@ type Metrics struct {
 	BusyMillis, IdleMillis, BackpressuredMillis uint32
 	// Watermark is in ms since the epoch, or [NoWatermark].
 	Watermark int64
+	// AlignmentDrift is how far a source's watermark is beyond what its alignment group
+	// allows, in ms: negative below that, 0 without a limit.
+	AlignmentDrift int64
 	// How much of a bounded input is read, in the source's own unit; the total
 	// is 0 if it is not known.
 	ProgressDone, ProgressTotal uint64

@@ -121,6 +121,7 @@ func metricsFromProto(m *workerv1.TaskMetrics) Metrics {
 		IdleMillis:          m.GetIdleMsPerSecond(),
 		BackpressuredMillis: m.GetBackpressuredMsPerSecond(),
 		Watermark:           m.GetWatermarkMs(),
+		AlignmentDrift:      m.GetWatermarkAlignmentDriftMs(),
 		ProgressDone:        m.GetProgressDone(),
 		ProgressTotal:       m.GetProgressTotal(),
 		LateRecordsDropped:  m.GetLateRecordsDropped(),

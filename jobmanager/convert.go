@@ -101,6 +101,12 @@ func workerEvent(o scheduler.Origin, m *workerv1.SessionRequest) scheduler.Event
 	case *workerv1.SessionRequest_SplitRequest:
 		r := m.SplitRequest
 		return scheduler.SplitRequested{Origin: o, Task: ids.Subtask{Vertex: int(r.GetVertex()), Index: int(r.GetSubtask())}}
+	case *workerv1.SessionRequest_Watermark:
+		r := m.Watermark
+		return scheduler.WatermarkReported{
+			Origin: o, Task: ids.Subtask{Vertex: int(r.GetVertex()), Index: int(r.GetSubtask())},
+			Group: r.GetGroup(), Watermark: r.GetWatermarkMs(), MaxDrift: r.GetMaxDriftMs(),
+		}
 	}
 	return nil
 }
@@ -155,4 +161,10 @@ func assignSplitsToProto(a scheduler.AssignSplits) *workerv1.SessionResponse {
 		m.Splits = append(m.Splits, &workerv1.Split{Id: s.ID, Data: s.Data})
 	}
 	return &workerv1.SessionResponse{Message: &workerv1.SessionResponse_AssignSplit{AssignSplit: m}}
+}
+
+func alignSourceToProto(a scheduler.AlignSource) *workerv1.SessionResponse {
+	return &workerv1.SessionResponse{Message: &workerv1.SessionResponse_AlignSource{AlignSource: &workerv1.AlignSource{
+		Vertex: uint32(a.Task.Vertex), Subtask: uint32(a.Task.Index), Group: a.Group, LimitMs: a.Limit,
+	}}}
 }

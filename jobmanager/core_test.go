@@ -228,6 +228,7 @@ func FuzzTaskManagerMessage(f *testing.F) {
 		{Message: &workerv1.SessionRequest_Splits{Splits: &workerv1.SplitsEnumerated{Splits: []*workerv1.Split{{Id: "a"}}}}},
 		{Message: &workerv1.SessionRequest_SplitRequest{SplitRequest: &workerv1.SplitRequest{Subtask: 1 << 31}}},
 		{Message: &workerv1.SessionRequest_Metrics{Metrics: &workerv1.MetricsReport{Tasks: []*workerv1.TaskMetrics{{Vertex: 1 << 31}}}}},
+		{Message: &workerv1.SessionRequest_Watermark{Watermark: &workerv1.WatermarkReported{Group: "g", WatermarkMs: -1, MaxDriftMs: -1}}},
 		{Message: &workerv1.SessionRequest_Stopped{}},
 	} {
 		seeds = append(seeds, &tmv1.ConnectRequest{Message: &tmv1.ConnectRequest_WorkerMessage{WorkerMessage: &tmv1.WorkerMessage{JobId: job[:], Attempt: 1, Message: m}}})

@@ -34,6 +34,8 @@ func (c *core) perform(action scheduler.Action) {
 		}}))
 	case scheduler.AssignSplits:
 		c.send(a.Session, command(a.Target, assignSplitsToProto(a)))
+	case scheduler.AlignSource:
+		c.send(a.Session, command(a.Target, alignSourceToProto(a)))
 	case scheduler.JobTransition:
 		c.transitioned(a)
 	case scheduler.JobChanged:

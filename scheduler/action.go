@@ -80,6 +80,15 @@ type AssignSplits struct {
 	NoMore bool
 }
 
+// AlignSource tells a source's subtask how far its alignment group lets it read:
+// nothing with a watermark above Limit.
+type AlignSource struct {
+	Target
+	Task  ids.Subtask
+	Group string
+	Limit int64
+}
+
 // JobTransition tells of a job's new state, for the log.
 type JobTransition struct {
 	Job      ids.JobID
@@ -113,6 +122,7 @@ func (Shutdown) action()        {}
 func (KillWorker) action()      {}
 func (EnumerateSplits) action() {}
 func (AssignSplits) action()    {}
+func (AlignSource) action()     {}
 func (JobTransition) action()   {}
 func (JobChanged) action()      {}
 func (ForgetJob) action()       {}

@@ -100,6 +100,8 @@ func originOf(event scheduler.Event) (scheduler.Origin, bool) {
 		return e.Origin, true
 	case scheduler.SplitRequested:
 		return e.Origin, true
+	case scheduler.WatermarkReported:
+		return e.Origin, true
 	}
 	return scheduler.Origin{}, false
 }
@@ -233,6 +235,8 @@ func targetOf(a scheduler.Action) (scheduler.Target, bool) {
 	case scheduler.EnumerateSplits:
 		return a.Target, true
 	case scheduler.AssignSplits:
+		return a.Target, true
+	case scheduler.AlignSource:
 		return a.Target, true
 	}
 	return scheduler.Target{}, false

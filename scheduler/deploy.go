@@ -126,7 +126,7 @@ func (s *Scheduler) startTasks(j *job) {
 			j.task(t.Subtask).state = TaskDeploying
 		}
 	}
-	j.sources = map[int]*source{}
+	j.sources, j.groups = map[int]*source{}, map[string]map[ids.Subtask]int64{}
 	for v := range j.graph.Plan.Vertices {
 		if j.graph.Plan.Vertices[v].Source {
 			j.sources[v] = newSource(j.graph.Parallelism[v])

@@ -166,6 +166,19 @@ type SplitRequested struct {
 	Task ids.Subtask
 }
 
+// WatermarkReported says how far a source's subtask is, for the alignment of its
+// group.
+type WatermarkReported struct {
+	Origin
+	Task  ids.Subtask
+	Group string
+	// Watermark is in ms since the epoch: the lowest int64 before the first record,
+	// the highest if nobody has to wait for the task.
+	Watermark int64
+	// MaxDrift is how far ahead of the slowest the task may be, in ms.
+	MaxDrift int64
+}
+
 // Tick says that time has passed. It is due at [Scheduler.Deadline].
 type Tick struct{}
 
@@ -182,4 +195,5 @@ func (WorkerExited) event()          {}
 func (TaskStateChanged) event()      {}
 func (SplitsEnumerated) event()      {}
 func (SplitRequested) event()        {}
+func (WatermarkReported) event()     {}
 func (Tick) event()                  {}

@@ -55,6 +55,9 @@ type job struct {
 	unfinished int
 	// sources are the splits, by vertex.
 	sources map[int]*source
+	// groups are the watermarks that the sources' subtasks have reported, by their
+	// alignment group.
+	groups map[string]map[ids.Subtask]int64
 
 	touched bool
 }
@@ -112,7 +115,7 @@ func (j *job) release() {
 			}
 		}
 	}
-	j.sources = nil
+	j.sources, j.groups = nil, nil
 	j.status = ""
 }
 

@@ -124,6 +124,8 @@ func (s *Scheduler) handle(event Event) {
 		s.splitsEnumerated(e)
 	case SplitRequested:
 		s.splitRequested(e)
+	case WatermarkReported:
+		s.watermarkReported(e)
 	case Tick:
 		s.tick()
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -264,6 +265,10 @@ func (e *scriptEnv) event(c command) (scheduler.Event, error) {
 		return e.splits(c, origin)
 	case "request":
 		return scheduler.SplitRequested{Origin: origin, Task: subtask(c.words[2])}, nil
+	case "watermark":
+		r := scheduler.WatermarkReported{Origin: origin, Task: subtask(c.words[2]), Group: c.words[3]}
+		r.Watermark, r.MaxDrift = watermark(c.words[4]), watermark(c.pairs["drift"])
+		return r, nil
 	}
 	return nil, fmt.Errorf("unknown verb %q", c.verb)
 }
@@ -389,6 +394,12 @@ func (e *scriptEnv) describe(a scheduler.Action) string {
 			text += " and no more"
 		}
 		return text
+	case scheduler.AlignSource:
+		limit := fmt.Sprint(a.Limit)
+		if a.Limit == math.MaxInt64 {
+			limit = "the end of time"
+		}
+		return fmt.Sprintf("%s: %d/%d of group %s reads up to %s", worker("align-source", a.Target), a.Task.Vertex, a.Task.Index, a.Group, limit)
 	case scheduler.JobTransition:
 		text := fmt.Sprintf("%s: %s -> %s", e.names[a.Job], a.From, a.To)
 		if a.Reason != "" {
@@ -403,6 +414,21 @@ func (e *scriptEnv) describe(a scheduler.Action) string {
 		return ""
 	}
 	return fmt.Sprintf("%#v", a)
+}
+
+// watermark reads a number, "never" for the lowest and "always" for the highest.
+func watermark(s string) int64 {
+	switch s {
+	case "never":
+		return math.MinInt64
+	case "always":
+		return math.MaxInt64
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
 }
 
 func taskList(tasks []scheduler.Task) (text string) {

@@ -24,6 +24,8 @@ func destination(a scheduler.Action) (ids.SessionID, bool) {
 		return a.Session, true
 	case scheduler.AssignSplits:
 		return a.Session, true
+	case scheduler.AlignSource:
+		return a.Session, true
 	}
 	return ids.SessionID{}, false
 }
@@ -143,6 +145,10 @@ func (w *world) workTask(m *simManager, worker *simWorker, id ids.Subtask, task 
 	case task.source && !task.requested:
 		task.requested = true
 		m.outbox = append(m.outbox, scheduler.SplitRequested{Origin: worker.origin, Task: id})
+	case task.source && w.chance(20):
+		m.outbox = append(m.outbox, scheduler.WatermarkReported{
+			Origin: worker.origin, Task: id, Group: []string{"a", "b"}[w.rng.IntN(2)], Watermark: w.rng.Int64(), MaxDrift: w.rng.Int64(),
+		})
 	case !task.source && w.check.inputsFinished(worker.origin.Job, id.Vertex):
 		next = scheduler.TaskFinished
 	}

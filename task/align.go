@@ -89,7 +89,9 @@ func (r *timestampReceiver[T]) bound() {
 func (r *timestampReceiver[T]) drift() {
 	drift := int64(0)
 	if low, limit := r.parts.low, r.limits.remote; limit != MaxTime && limit != NoTime && low != NoTime {
-		drift = low - limit
+		if drift = low - limit; limit < 0 && drift < low {
+			drift = MaxTime
+		}
 	}
 	r.ctx.figures.AlignmentDrift.Store(drift)
 }

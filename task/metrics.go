@@ -17,8 +17,12 @@ type Metrics struct {
 	// Wall time since the reading before, in ms per second: together 1000, or 0
 	// after the task has ended.
 	Busy, Idle, Backpressured int
-	// Watermark of the input in ms since the epoch; NoTime if there is none.
+	// Watermark of the input, of a source that of its output, in ms since the epoch;
+	// NoTime if there is none.
 	Watermark int64
+	// AlignmentDrift is how far a source's watermark is beyond what its alignment group
+	// allows, in ms: negative below that, 0 without a limit.
+	AlignmentDrift int64
 	// How much of a bounded input is read, in the source's own unit; the total is
 	// 0 if it is not known.
 	ProgressDone, ProgressTotal uint64
@@ -61,7 +65,7 @@ func (t *task) metrics(id ids.Subtask) Metrics {
 		RecordsIn: f.RecordsIn.Load(), RecordsOut: f.RecordsOut.Load(), BytesIn: f.BytesIn.Load(), BytesOut: f.BytesOut.Load(),
 		RecordsInRemote: f.RecordsInRemote.Load(), LateDropped: f.LateDropped.Load(),
 		Busy: rate(busy), Idle: rate(idle), Backpressured: rate(backpressured),
-		Watermark: f.Watermark.Load(), ProgressDone: f.ProgressDone.Load(), ProgressTotal: f.ProgressTotal.Load(),
+		Watermark: f.Watermark.Load(), AlignmentDrift: f.AlignmentDrift.Load(), ProgressDone: f.ProgressDone.Load(), ProgressTotal: f.ProgressTotal.Load(),
 	}
 	t.seen = next
 	return m

@@ -173,6 +173,11 @@ func eventToProto(e task.Event, now time.Time) *workerv1.SessionRequest {
 			Vertex: uint32(e.Vertex), Subtask: uint32(e.Subtask),
 		}}}
 	}
+	if a := e.Alignment; a != nil {
+		return &workerv1.SessionRequest{Message: &workerv1.SessionRequest_Watermark{Watermark: &workerv1.WatermarkReported{
+			Vertex: uint32(e.Vertex), Subtask: uint32(e.Subtask), Group: text(a.Group), WatermarkMs: a.Watermark, MaxDriftMs: a.MaxDrift,
+		}}}
+	}
 	m := &workerv1.TaskStateChanged{
 		Vertex: uint32(e.Vertex), Subtask: uint32(e.Subtask), State: stateToProto[e.State], Consequence: e.Consequence,
 	}
@@ -205,7 +210,7 @@ func metricsToProto(all []task.Metrics) *workerv1.SessionRequest {
 			RecordsIn: m.RecordsIn, RecordsOut: m.RecordsOut, BytesIn: m.BytesIn, BytesOut: m.BytesOut,
 			RecordsInRemote: m.RecordsInRemote, LateRecordsDropped: m.LateDropped,
 			BusyMsPerSecond: uint32(m.Busy), IdleMsPerSecond: uint32(m.Idle), BackpressuredMsPerSecond: uint32(m.Backpressured),
-			WatermarkMs: m.Watermark, ProgressDone: m.ProgressDone, ProgressTotal: m.ProgressTotal,
+			WatermarkMs: m.Watermark, WatermarkAlignmentDriftMs: m.AlignmentDrift, ProgressDone: m.ProgressDone, ProgressTotal: m.ProgressTotal,
 		}
 	}
 	return &workerv1.SessionRequest{Message: &workerv1.SessionRequest_Metrics{Metrics: report}}

@@ -105,6 +105,8 @@ func (s *session) obey(m *workerv1.SessionResponse) {
 		})
 	case *workerv1.SessionResponse_AssignSplit:
 		s.assign(m.AssignSplit)
+	case *workerv1.SessionResponse_AlignSource:
+		s.align(m.AlignSource)
 	case *workerv1.SessionResponse_Shutdown:
 		s.group.Go(s.shutDown)
 	default:
@@ -157,6 +159,13 @@ func (s *session) assign(m *workerv1.AssignSplit) {
 			Vertex: int(m.GetVertex()), Subtask: int(m.GetSubtask()), State: task.Failed,
 			Err: fmt.Errorf("assign %d splits on TaskManager %s: %w", len(m.GetSplits()), s.taskManager, err),
 		})
+	}
+}
+
+// align tells a source how far it may read. One that is not here has no use for it.
+func (s *session) align(m *workerv1.AlignSource) {
+	if err := s.host.Align(int(m.GetVertex()), int(m.GetSubtask()), m.GetGroup(), m.GetLimitMs()); err != nil {
+		s.config.Logger.Warn("the alignment of a source is of no use", "task_manager", s.taskManager, "error", err)
 	}
 }
 

@@ -140,6 +140,7 @@ type fakeHost struct {
 	cancel    func(h *fakeHost)
 	enumerate func(ctx context.Context, vertex int) ([]task.Split, bool, error)
 	assign    func(h *fakeHost, vertex, subtask int, splits []task.Split, noMore bool) error
+	align     func(vertex, subtask int, group string, limit int64) error
 	// running is closed when the tasks have ended; nil if there are none.
 	running chan struct{}
 	metrics func() []task.Metrics
@@ -170,6 +171,10 @@ func (h *fakeHost) EnumerateSplits(ctx context.Context, vertex int) ([]task.Spli
 
 func (h *fakeHost) AssignSplits(vertex, subtask int, splits []task.Split, noMore bool) error {
 	return h.assign(h, vertex, subtask, splits, noMore)
+}
+
+func (h *fakeHost) Align(vertex, subtask int, group string, limit int64) error {
+	return h.align(vertex, subtask, group, limit)
 }
 
 func (h *fakeHost) Metrics() []task.Metrics {
@@ -269,6 +274,8 @@ func kinds(all []*workerv1.SessionRequest) (names []string) {
 			names = append(names, "splits")
 		case *workerv1.SessionRequest_SplitRequest:
 			names = append(names, "split request")
+		case *workerv1.SessionRequest_Watermark:
+			names = append(names, "watermark")
 		case *workerv1.SessionRequest_Stopped:
 			names = append(names, "stopped")
 		case *workerv1.SessionRequest_Failed:

@@ -43,6 +43,7 @@ type host interface {
 	Cancel()
 	EnumerateSplits(ctx context.Context, vertex int) (splits []task.Split, bounded bool, err error)
 	AssignSplits(vertex, subtask int, splits []task.Split, noMore bool) error
+	Align(vertex, subtask int, group string, limit int64) error
 	Metrics() []task.Metrics
 	Wait()
 	Close() error

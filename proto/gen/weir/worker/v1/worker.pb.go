@@ -113,6 +113,7 @@ type SessionRequest struct {
 	//	*SessionRequest_SplitRequest
 	//	*SessionRequest_Stopped
 	//	*SessionRequest_Failed
+	//	*SessionRequest_Watermark
 	Message       isSessionRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -227,6 +228,15 @@ func (x *SessionRequest) GetFailed() *Failed {
 	return nil
 }
 
+func (x *SessionRequest) GetWatermark() *WatermarkReported {
+	if x != nil {
+		if x, ok := x.Message.(*SessionRequest_Watermark); ok {
+			return x.Watermark
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Message interface {
 	isSessionRequest_Message()
 }
@@ -263,6 +273,10 @@ type SessionRequest_Failed struct {
 	Failed *Failed `protobuf:"bytes,8,opt,name=failed,proto3,oneof"`
 }
 
+type SessionRequest_Watermark struct {
+	Watermark *WatermarkReported `protobuf:"bytes,9,opt,name=watermark,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Message() {}
 
 func (*SessionRequest_Ready) isSessionRequest_Message() {}
@@ -279,6 +293,8 @@ func (*SessionRequest_Stopped) isSessionRequest_Message() {}
 
 func (*SessionRequest_Failed) isSessionRequest_Message() {}
 
+func (*SessionRequest_Watermark) isSessionRequest_Message() {}
+
 // SessionResponse is what the TaskManager says.
 type SessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -291,6 +307,7 @@ type SessionResponse struct {
 	//	*SessionResponse_EnumerateSplits
 	//	*SessionResponse_AssignSplit
 	//	*SessionResponse_Shutdown
+	//	*SessionResponse_AlignSource
 	Message       isSessionResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -396,6 +413,15 @@ func (x *SessionResponse) GetShutdown() *Shutdown {
 	return nil
 }
 
+func (x *SessionResponse) GetAlignSource() *AlignSource {
+	if x != nil {
+		if x, ok := x.Message.(*SessionResponse_AlignSource); ok {
+			return x.AlignSource
+		}
+	}
+	return nil
+}
+
 type isSessionResponse_Message interface {
 	isSessionResponse_Message()
 }
@@ -428,6 +454,10 @@ type SessionResponse_Shutdown struct {
 	Shutdown *Shutdown `protobuf:"bytes,7,opt,name=shutdown,proto3,oneof"`
 }
 
+type SessionResponse_AlignSource struct {
+	AlignSource *AlignSource `protobuf:"bytes,8,opt,name=align_source,json=alignSource,proto3,oneof"`
+}
+
 func (*SessionResponse_Welcome) isSessionResponse_Message() {}
 
 func (*SessionResponse_Refused) isSessionResponse_Message() {}
@@ -441,6 +471,8 @@ func (*SessionResponse_EnumerateSplits) isSessionResponse_Message() {}
 func (*SessionResponse_AssignSplit) isSessionResponse_Message() {}
 
 func (*SessionResponse_Shutdown) isSessionResponse_Message() {}
+
+func (*SessionResponse_AlignSource) isSessionResponse_Message() {}
 
 // Hello opens the session, after main has built the graph.
 type Hello struct {
@@ -1622,6 +1654,158 @@ func (x *AssignSplit) GetNoMore() bool {
 	return false
 }
 
+// WatermarkReported says how far a source's subtask is. The answer is AlignSource.
+type WatermarkReported struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Vertex  uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Subtask uint32                 `protobuf:"varint,2,opt,name=subtask,proto3" json:"subtask,omitempty"`
+	// The sources that are kept together.
+	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// In ms since the epoch: the lowest int64 before the first record, the highest
+	// if nobody has to wait for this subtask.
+	WatermarkMs int64 `protobuf:"zigzag64,4,opt,name=watermark_ms,json=watermarkMs,proto3" json:"watermark_ms,omitempty"`
+	// How far ahead of the slowest this subtask may be, in ms.
+	MaxDriftMs    int64 `protobuf:"varint,5,opt,name=max_drift_ms,json=maxDriftMs,proto3" json:"max_drift_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatermarkReported) Reset() {
+	*x = WatermarkReported{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatermarkReported) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatermarkReported) ProtoMessage() {}
+
+func (x *WatermarkReported) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatermarkReported.ProtoReflect.Descriptor instead.
+func (*WatermarkReported) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *WatermarkReported) GetVertex() uint32 {
+	if x != nil {
+		return x.Vertex
+	}
+	return 0
+}
+
+func (x *WatermarkReported) GetSubtask() uint32 {
+	if x != nil {
+		return x.Subtask
+	}
+	return 0
+}
+
+func (x *WatermarkReported) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *WatermarkReported) GetWatermarkMs() int64 {
+	if x != nil {
+		return x.WatermarkMs
+	}
+	return 0
+}
+
+func (x *WatermarkReported) GetMaxDriftMs() int64 {
+	if x != nil {
+		return x.MaxDriftMs
+	}
+	return 0
+}
+
+// AlignSource says how far a subtask may read: no split whose watermark is above
+// the limit.
+type AlignSource struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Vertex  uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Subtask uint32                 `protobuf:"varint,2,opt,name=subtask,proto3" json:"subtask,omitempty"`
+	Group   string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// In ms since the epoch.
+	LimitMs       int64 `protobuf:"zigzag64,4,opt,name=limit_ms,json=limitMs,proto3" json:"limit_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlignSource) Reset() {
+	*x = AlignSource{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlignSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlignSource) ProtoMessage() {}
+
+func (x *AlignSource) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlignSource.ProtoReflect.Descriptor instead.
+func (*AlignSource) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AlignSource) GetVertex() uint32 {
+	if x != nil {
+		return x.Vertex
+	}
+	return 0
+}
+
+func (x *AlignSource) GetSubtask() uint32 {
+	if x != nil {
+		return x.Subtask
+	}
+	return 0
+}
+
+func (x *AlignSource) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *AlignSource) GetLimitMs() int64 {
+	if x != nil {
+		return x.LimitMs
+	}
+	return 0
+}
+
 // MetricsReport carries the figures of a worker's tasks, once a second.
 type MetricsReport struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1632,7 +1816,7 @@ type MetricsReport struct {
 
 func (x *MetricsReport) Reset() {
 	*x = MetricsReport{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1828,7 @@ func (x *MetricsReport) String() string {
 func (*MetricsReport) ProtoMessage() {}
 
 func (x *MetricsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1841,7 @@ func (x *MetricsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsReport.ProtoReflect.Descriptor instead.
 func (*MetricsReport) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{21}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MetricsReport) GetTasks() []*TaskMetrics {
@@ -1690,13 +1874,16 @@ type TaskMetrics struct {
 	ProgressTotal uint64 `protobuf:"varint,13,opt,name=progress_total,json=progressTotal,proto3" json:"progress_total,omitempty"`
 	// Late records that were dropped.
 	LateRecordsDropped uint64 `protobuf:"varint,14,opt,name=late_records_dropped,json=lateRecordsDropped,proto3" json:"late_records_dropped,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// How far a source's watermark is beyond what its alignment group allows;
+	// negative below that, 0 without a limit.
+	WatermarkAlignmentDriftMs int64 `protobuf:"zigzag64,15,opt,name=watermark_alignment_drift_ms,json=watermarkAlignmentDriftMs,proto3" json:"watermark_alignment_drift_ms,omitempty"`
+	unknownFields             protoimpl.UnknownFields
+	sizeCache                 protoimpl.SizeCache
 }
 
 func (x *TaskMetrics) Reset() {
 	*x = TaskMetrics{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1895,7 @@ func (x *TaskMetrics) String() string {
 func (*TaskMetrics) ProtoMessage() {}
 
 func (x *TaskMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1908,7 @@ func (x *TaskMetrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskMetrics.ProtoReflect.Descriptor instead.
 func (*TaskMetrics) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{22}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TaskMetrics) GetVertex() uint32 {
@@ -1822,11 +2009,18 @@ func (x *TaskMetrics) GetLateRecordsDropped() uint64 {
 	return 0
 }
 
+func (x *TaskMetrics) GetWatermarkAlignmentDriftMs() int64 {
+	if x != nil {
+		return x.WatermarkAlignmentDriftMs
+	}
+	return 0
+}
+
 var File_weir_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x1bweir/worker/v1/worker.proto\x12\x0eweir.worker.v1\x1a\x17weir/plan/v1/plan.proto\"\xdf\x03\n" +
+	"\x1bweir/worker/v1/worker.proto\x12\x0eweir.worker.v1\x1a\x17weir/plan/v1/plan.proto\"\xa2\x04\n" +
 	"\x0eSessionRequest\x12-\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.worker.v1.HelloH\x00R\x05hello\x12-\n" +
 	"\x05ready\x18\x02 \x01(\v2\x15.weir.worker.v1.ReadyH\x00R\x05ready\x12A\n" +
@@ -1836,8 +2030,9 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\x06splits\x18\x05 \x01(\v2 .weir.worker.v1.SplitsEnumeratedH\x00R\x06splits\x12C\n" +
 	"\rsplit_request\x18\x06 \x01(\v2\x1c.weir.worker.v1.SplitRequestH\x00R\fsplitRequest\x123\n" +
 	"\astopped\x18\a \x01(\v2\x17.weir.worker.v1.StoppedH\x00R\astopped\x120\n" +
-	"\x06failed\x18\b \x01(\v2\x16.weir.worker.v1.FailedH\x00R\x06failedB\t\n" +
-	"\amessage\"\xcf\x03\n" +
+	"\x06failed\x18\b \x01(\v2\x16.weir.worker.v1.FailedH\x00R\x06failed\x12A\n" +
+	"\twatermark\x18\t \x01(\v2!.weir.worker.v1.WatermarkReportedH\x00R\twatermarkB\t\n" +
+	"\amessage\"\x91\x04\n" +
 	"\x0fSessionResponse\x123\n" +
 	"\awelcome\x18\x01 \x01(\v2\x17.weir.worker.v1.WelcomeH\x00R\awelcome\x123\n" +
 	"\arefused\x18\x02 \x01(\v2\x17.weir.worker.v1.RefusedH\x00R\arefused\x12=\n" +
@@ -1846,7 +2041,8 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\fcancel_tasks\x18\x04 \x01(\v2\x1b.weir.worker.v1.CancelTasksH\x00R\vcancelTasks\x12L\n" +
 	"\x10enumerate_splits\x18\x05 \x01(\v2\x1f.weir.worker.v1.EnumerateSplitsH\x00R\x0fenumerateSplits\x12@\n" +
 	"\fassign_split\x18\x06 \x01(\v2\x1b.weir.worker.v1.AssignSplitH\x00R\vassignSplit\x126\n" +
-	"\bshutdown\x18\a \x01(\v2\x18.weir.worker.v1.ShutdownH\x00R\bshutdownB\t\n" +
+	"\bshutdown\x18\a \x01(\v2\x18.weir.worker.v1.ShutdownH\x00R\bshutdown\x12@\n" +
+	"\falign_source\x18\b \x01(\v2\x1b.weir.worker.v1.AlignSourceH\x00R\valignSourceB\t\n" +
 	"\amessage\"\x93\x01\n" +
 	"\x05Hello\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12%\n" +
@@ -1930,9 +2126,21 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\rR\asubtask\x12-\n" +
 	"\x06splits\x18\x03 \x03(\v2\x15.weir.worker.v1.SplitR\x06splits\x12\x17\n" +
-	"\ano_more\x18\x04 \x01(\bR\x06noMore\"B\n" +
+	"\ano_more\x18\x04 \x01(\bR\x06noMore\"\xa0\x01\n" +
+	"\x11WatermarkReported\x12\x16\n" +
+	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
+	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12!\n" +
+	"\fwatermark_ms\x18\x04 \x01(\x12R\vwatermarkMs\x12 \n" +
+	"\fmax_drift_ms\x18\x05 \x01(\x03R\n" +
+	"maxDriftMs\"p\n" +
+	"\vAlignSource\x12\x16\n" +
+	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
+	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12\x19\n" +
+	"\blimit_ms\x18\x04 \x01(\x12R\alimitMs\"B\n" +
 	"\rMetricsReport\x121\n" +
-	"\x05tasks\x18\x01 \x03(\v2\x1b.weir.worker.v1.TaskMetricsR\x05tasks\"\x9d\x04\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x1b.weir.worker.v1.TaskMetricsR\x05tasks\"\xde\x04\n" +
 	"\vTaskMetrics\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\x1d\n" +
@@ -1950,7 +2158,8 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\fwatermark_ms\x18\v \x01(\x03R\vwatermarkMs\x12#\n" +
 	"\rprogress_done\x18\f \x01(\x04R\fprogressDone\x12%\n" +
 	"\x0eprogress_total\x18\r \x01(\x04R\rprogressTotal\x120\n" +
-	"\x14late_records_dropped\x18\x0e \x01(\x04R\x12lateRecordsDropped*\xf1\x01\n" +
+	"\x14late_records_dropped\x18\x0e \x01(\x04R\x12lateRecordsDropped\x12?\n" +
+	"\x1cwatermark_alignment_drift_ms\x18\x0f \x01(\x12R\x19watermarkAlignmentDriftMs*\xf1\x01\n" +
 	"\tTaskState\x12\x1a\n" +
 	"\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14TASK_STATE_DEPLOYING\x10\x01\x12\x1b\n" +
@@ -1978,72 +2187,76 @@ func file_weir_worker_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_weir_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_weir_worker_v1_worker_proto_goTypes = []any{
-	(TaskState)(0),           // 0: weir.worker.v1.TaskState
-	(*SessionRequest)(nil),   // 1: weir.worker.v1.SessionRequest
-	(*SessionResponse)(nil),  // 2: weir.worker.v1.SessionResponse
-	(*Hello)(nil),            // 3: weir.worker.v1.Hello
-	(*Welcome)(nil),          // 4: weir.worker.v1.Welcome
-	(*Slot)(nil),             // 5: weir.worker.v1.Slot
-	(*Refused)(nil),          // 6: weir.worker.v1.Refused
-	(*Ready)(nil),            // 7: weir.worker.v1.Ready
-	(*Failed)(nil),           // 8: weir.worker.v1.Failed
-	(*StartTasks)(nil),       // 9: weir.worker.v1.StartTasks
-	(*Task)(nil),             // 10: weir.worker.v1.Task
-	(*Peer)(nil),             // 11: weir.worker.v1.Peer
-	(*CancelTasks)(nil),      // 12: weir.worker.v1.CancelTasks
-	(*Shutdown)(nil),         // 13: weir.worker.v1.Shutdown
-	(*Stopped)(nil),          // 14: weir.worker.v1.Stopped
-	(*TaskStateChanged)(nil), // 15: weir.worker.v1.TaskStateChanged
-	(*Failure)(nil),          // 16: weir.worker.v1.Failure
-	(*EnumerateSplits)(nil),  // 17: weir.worker.v1.EnumerateSplits
-	(*SplitsEnumerated)(nil), // 18: weir.worker.v1.SplitsEnumerated
-	(*Split)(nil),            // 19: weir.worker.v1.Split
-	(*SplitRequest)(nil),     // 20: weir.worker.v1.SplitRequest
-	(*AssignSplit)(nil),      // 21: weir.worker.v1.AssignSplit
-	(*MetricsReport)(nil),    // 22: weir.worker.v1.MetricsReport
-	(*TaskMetrics)(nil),      // 23: weir.worker.v1.TaskMetrics
-	nil,                      // 24: weir.worker.v1.Welcome.ConfigurationEntry
-	(*v1.Plan)(nil),          // 25: weir.plan.v1.Plan
+	(TaskState)(0),            // 0: weir.worker.v1.TaskState
+	(*SessionRequest)(nil),    // 1: weir.worker.v1.SessionRequest
+	(*SessionResponse)(nil),   // 2: weir.worker.v1.SessionResponse
+	(*Hello)(nil),             // 3: weir.worker.v1.Hello
+	(*Welcome)(nil),           // 4: weir.worker.v1.Welcome
+	(*Slot)(nil),              // 5: weir.worker.v1.Slot
+	(*Refused)(nil),           // 6: weir.worker.v1.Refused
+	(*Ready)(nil),             // 7: weir.worker.v1.Ready
+	(*Failed)(nil),            // 8: weir.worker.v1.Failed
+	(*StartTasks)(nil),        // 9: weir.worker.v1.StartTasks
+	(*Task)(nil),              // 10: weir.worker.v1.Task
+	(*Peer)(nil),              // 11: weir.worker.v1.Peer
+	(*CancelTasks)(nil),       // 12: weir.worker.v1.CancelTasks
+	(*Shutdown)(nil),          // 13: weir.worker.v1.Shutdown
+	(*Stopped)(nil),           // 14: weir.worker.v1.Stopped
+	(*TaskStateChanged)(nil),  // 15: weir.worker.v1.TaskStateChanged
+	(*Failure)(nil),           // 16: weir.worker.v1.Failure
+	(*EnumerateSplits)(nil),   // 17: weir.worker.v1.EnumerateSplits
+	(*SplitsEnumerated)(nil),  // 18: weir.worker.v1.SplitsEnumerated
+	(*Split)(nil),             // 19: weir.worker.v1.Split
+	(*SplitRequest)(nil),      // 20: weir.worker.v1.SplitRequest
+	(*AssignSplit)(nil),       // 21: weir.worker.v1.AssignSplit
+	(*WatermarkReported)(nil), // 22: weir.worker.v1.WatermarkReported
+	(*AlignSource)(nil),       // 23: weir.worker.v1.AlignSource
+	(*MetricsReport)(nil),     // 24: weir.worker.v1.MetricsReport
+	(*TaskMetrics)(nil),       // 25: weir.worker.v1.TaskMetrics
+	nil,                       // 26: weir.worker.v1.Welcome.ConfigurationEntry
+	(*v1.Plan)(nil),           // 27: weir.plan.v1.Plan
 }
 var file_weir_worker_v1_worker_proto_depIdxs = []int32{
 	3,  // 0: weir.worker.v1.SessionRequest.hello:type_name -> weir.worker.v1.Hello
 	7,  // 1: weir.worker.v1.SessionRequest.ready:type_name -> weir.worker.v1.Ready
 	15, // 2: weir.worker.v1.SessionRequest.task_state:type_name -> weir.worker.v1.TaskStateChanged
-	22, // 3: weir.worker.v1.SessionRequest.metrics:type_name -> weir.worker.v1.MetricsReport
+	24, // 3: weir.worker.v1.SessionRequest.metrics:type_name -> weir.worker.v1.MetricsReport
 	18, // 4: weir.worker.v1.SessionRequest.splits:type_name -> weir.worker.v1.SplitsEnumerated
 	20, // 5: weir.worker.v1.SessionRequest.split_request:type_name -> weir.worker.v1.SplitRequest
 	14, // 6: weir.worker.v1.SessionRequest.stopped:type_name -> weir.worker.v1.Stopped
 	8,  // 7: weir.worker.v1.SessionRequest.failed:type_name -> weir.worker.v1.Failed
-	4,  // 8: weir.worker.v1.SessionResponse.welcome:type_name -> weir.worker.v1.Welcome
-	6,  // 9: weir.worker.v1.SessionResponse.refused:type_name -> weir.worker.v1.Refused
-	9,  // 10: weir.worker.v1.SessionResponse.start_tasks:type_name -> weir.worker.v1.StartTasks
-	12, // 11: weir.worker.v1.SessionResponse.cancel_tasks:type_name -> weir.worker.v1.CancelTasks
-	17, // 12: weir.worker.v1.SessionResponse.enumerate_splits:type_name -> weir.worker.v1.EnumerateSplits
-	21, // 13: weir.worker.v1.SessionResponse.assign_split:type_name -> weir.worker.v1.AssignSplit
-	13, // 14: weir.worker.v1.SessionResponse.shutdown:type_name -> weir.worker.v1.Shutdown
-	25, // 15: weir.worker.v1.Hello.plan:type_name -> weir.plan.v1.Plan
-	5,  // 16: weir.worker.v1.Welcome.slots:type_name -> weir.worker.v1.Slot
-	24, // 17: weir.worker.v1.Welcome.configuration:type_name -> weir.worker.v1.Welcome.ConfigurationEntry
-	25, // 18: weir.worker.v1.Welcome.plan:type_name -> weir.plan.v1.Plan
-	16, // 19: weir.worker.v1.Failed.failure:type_name -> weir.worker.v1.Failure
-	10, // 20: weir.worker.v1.StartTasks.tasks:type_name -> weir.worker.v1.Task
-	11, // 21: weir.worker.v1.StartTasks.peers:type_name -> weir.worker.v1.Peer
-	10, // 22: weir.worker.v1.Peer.tasks:type_name -> weir.worker.v1.Task
-	0,  // 23: weir.worker.v1.TaskStateChanged.state:type_name -> weir.worker.v1.TaskState
-	16, // 24: weir.worker.v1.TaskStateChanged.failure:type_name -> weir.worker.v1.Failure
-	19, // 25: weir.worker.v1.SplitsEnumerated.splits:type_name -> weir.worker.v1.Split
-	16, // 26: weir.worker.v1.SplitsEnumerated.failure:type_name -> weir.worker.v1.Failure
-	19, // 27: weir.worker.v1.AssignSplit.splits:type_name -> weir.worker.v1.Split
-	23, // 28: weir.worker.v1.MetricsReport.tasks:type_name -> weir.worker.v1.TaskMetrics
-	1,  // 29: weir.worker.v1.WorkerSupervisor.Session:input_type -> weir.worker.v1.SessionRequest
-	2,  // 30: weir.worker.v1.WorkerSupervisor.Session:output_type -> weir.worker.v1.SessionResponse
-	30, // [30:31] is the sub-list for method output_type
-	29, // [29:30] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	22, // 8: weir.worker.v1.SessionRequest.watermark:type_name -> weir.worker.v1.WatermarkReported
+	4,  // 9: weir.worker.v1.SessionResponse.welcome:type_name -> weir.worker.v1.Welcome
+	6,  // 10: weir.worker.v1.SessionResponse.refused:type_name -> weir.worker.v1.Refused
+	9,  // 11: weir.worker.v1.SessionResponse.start_tasks:type_name -> weir.worker.v1.StartTasks
+	12, // 12: weir.worker.v1.SessionResponse.cancel_tasks:type_name -> weir.worker.v1.CancelTasks
+	17, // 13: weir.worker.v1.SessionResponse.enumerate_splits:type_name -> weir.worker.v1.EnumerateSplits
+	21, // 14: weir.worker.v1.SessionResponse.assign_split:type_name -> weir.worker.v1.AssignSplit
+	13, // 15: weir.worker.v1.SessionResponse.shutdown:type_name -> weir.worker.v1.Shutdown
+	23, // 16: weir.worker.v1.SessionResponse.align_source:type_name -> weir.worker.v1.AlignSource
+	27, // 17: weir.worker.v1.Hello.plan:type_name -> weir.plan.v1.Plan
+	5,  // 18: weir.worker.v1.Welcome.slots:type_name -> weir.worker.v1.Slot
+	26, // 19: weir.worker.v1.Welcome.configuration:type_name -> weir.worker.v1.Welcome.ConfigurationEntry
+	27, // 20: weir.worker.v1.Welcome.plan:type_name -> weir.plan.v1.Plan
+	16, // 21: weir.worker.v1.Failed.failure:type_name -> weir.worker.v1.Failure
+	10, // 22: weir.worker.v1.StartTasks.tasks:type_name -> weir.worker.v1.Task
+	11, // 23: weir.worker.v1.StartTasks.peers:type_name -> weir.worker.v1.Peer
+	10, // 24: weir.worker.v1.Peer.tasks:type_name -> weir.worker.v1.Task
+	0,  // 25: weir.worker.v1.TaskStateChanged.state:type_name -> weir.worker.v1.TaskState
+	16, // 26: weir.worker.v1.TaskStateChanged.failure:type_name -> weir.worker.v1.Failure
+	19, // 27: weir.worker.v1.SplitsEnumerated.splits:type_name -> weir.worker.v1.Split
+	16, // 28: weir.worker.v1.SplitsEnumerated.failure:type_name -> weir.worker.v1.Failure
+	19, // 29: weir.worker.v1.AssignSplit.splits:type_name -> weir.worker.v1.Split
+	25, // 30: weir.worker.v1.MetricsReport.tasks:type_name -> weir.worker.v1.TaskMetrics
+	1,  // 31: weir.worker.v1.WorkerSupervisor.Session:input_type -> weir.worker.v1.SessionRequest
+	2,  // 32: weir.worker.v1.WorkerSupervisor.Session:output_type -> weir.worker.v1.SessionResponse
+	32, // [32:33] is the sub-list for method output_type
+	31, // [31:32] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_weir_worker_v1_worker_proto_init() }
@@ -2060,6 +2273,7 @@ func file_weir_worker_v1_worker_proto_init() {
 		(*SessionRequest_SplitRequest)(nil),
 		(*SessionRequest_Stopped)(nil),
 		(*SessionRequest_Failed)(nil),
+		(*SessionRequest_Watermark)(nil),
 	}
 	file_weir_worker_v1_worker_proto_msgTypes[1].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
@@ -2069,6 +2283,7 @@ func file_weir_worker_v1_worker_proto_init() {
 		(*SessionResponse_EnumerateSplits)(nil),
 		(*SessionResponse_AssignSplit)(nil),
 		(*SessionResponse_Shutdown)(nil),
+		(*SessionResponse_AlignSource)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2076,7 +2291,7 @@ func file_weir_worker_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_worker_v1_worker_proto_rawDesc), len(file_weir_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
