@@ -1,7 +1,6 @@
 package file
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,6 +100,7 @@ func TestWrittenCSVReadsBack(t *testing.T) {
 		}
 		delimiter := rapid.SampledFrom([]byte(",;\t |x")).Draw(t, "delimiter")
 		sink := CSVSink[record](dir).RollSize(rapid.Int64Range(1, 3000).Draw(t, "roll")).Delimiter(delimiter)
+		sink.storage = &troubled{log: new([]string)} // in no trouble, but quick
 		sink = compressedBy(sink, rapid.SampledFrom([]string{"", "gzip", "zstd"}).Draw(t, "format"))
 		if err := emit(t, sink, only, records, rapid.IntRange(1, 40).Draw(t, "batch")); err != nil {
 			t.Fatal(err)
@@ -146,7 +146,9 @@ func TestEveryTypeReadsBack(t *testing.T) {
 			S: strings.ReplaceAll(e.S, "\r\n", ""), B: e.B, I: e.I, I8: e.I8, I16: e.I16, I32: e.I32, I64: e.I64, U: e.U, U8: e.U8, U16: e.U16,
 			U32: e.U32, U64: e.U64, F32: e.F32, Day: e.Day, PText: e.PText, PTime: e.PTime, Opt: e.Opt,
 		}}
-		if err := emit(t, CSVSink[record](dir), only, records, 1); err != nil {
+		sink := CSVSink[record](dir)
+		sink.storage = &troubled{log: new([]string)}
+		if err := emit(t, sink, only, records, 1); err != nil {
 			t.Fatal(err)
 		}
 		if got := readParts(t, CSV[record](dir), dir); !reflect.DeepEqual(got, records) {
@@ -427,9 +429,9 @@ func (s *troubled) Rename(from, to string) error {
 	return s.disk.Rename(from, to)
 }
 
-func (s *troubled) SyncDir(path string) error {
+func (s *troubled) SyncDir(string) error {
 	*s.log = append(*s.log, "sync directory")
-	return cmp.Or(s.syncDir, s.disk.SyncDir(path))
+	return s.syncDir // a real one takes long, and nobody can tell
 }
 
 type troubledFile struct {
@@ -452,7 +454,7 @@ func (f *troubledFile) Write(b []byte) (int, error) {
 
 func (f *troubledFile) Sync() error {
 	*f.disk.log = append(*f.disk.log, "sync")
-	return cmp.Or(f.disk.sync, f.partFile.Sync())
+	return f.disk.sync
 }
 
 // TestDiskFails has the disk full at every byte, and every other step fail once:
