@@ -36,6 +36,7 @@ func TestMistakesAsJSON(t *testing.T) {
 	}
 	// After the job it is an argument of the job's, and the last one counts.
 	c.expect(t, 1, "", exception("./none: there is no such executable or Go package"), "info", "./none", "-o", "json")
+	c.expect(t, 1, "", exception("./none: there is no such executable or Go package"), "info", "--", "./none", "-o", "json")
 	c.expect(t, 1, "Missing JobID. Specify a JobID to cancel a job."+pointer, "", "cancel", "-o", "json", "-o", "text")
 }
 

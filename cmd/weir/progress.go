@@ -233,16 +233,19 @@ func (p *progress) bar(now time.Time, columns int) string {
 	if !known || p.message != "" || p.state != client.Running {
 		return p.line(now)
 	}
-	const widest, narrowest = 40, 10
+	// figuresWidth is kept free for the figures, so that the bar does not change
+	// its width with them.
+	const widest, narrowest, figuresWidth = 40, 10, len(" 99.9 k records/s, about 23h59m left")
 	head, tail := "Job is "+string(p.state)+fmt.Sprintf(" %3d%% ", percent(share)), ""
 	if figures := p.figures(now); len(figures) > 0 {
 		tail = " " + strings.Join(figures, ", ")
 	}
-	room := min(widest, columns-1-len(head)-len(tail)-len("[]"))
+	free := columns - 1 - len(head) - len("[]")
+	room := min(widest, free-len(tail))
 	if room < narrowest {
 		return p.line(now)
 	}
-	return head + bar(share, room) + tail
+	return head + bar(share, min(room, max(narrowest, free-figuresWidth))) + tail
 }
 
 // bar draws a share with brackets around so many columns.

@@ -60,7 +60,7 @@ func TestTheBarFitsTheTerminal(t *testing.T) {
 	p.observe(begin, reading(client.Running, 0, 0, 1000))
 	p.observe(begin.Add(2*time.Second), reading(client.Running, 5_000_000, 100, 1000))
 	for columns, want := range map[int]string{
-		80: "Job is RUNNING  10% [==>                      ] 2.5 M records/s, about 18s left",
+		80: "Job is RUNNING  10% [==>                  ] 2.5 M records/s, about 18s left",
 		65: "Job is RUNNING  10% [=>        ] 2.5 M records/s, about 18s left",
 		64: "Job is RUNNING, 10% read, 2.5 M records/s, about 18s left",
 	} {
@@ -295,6 +295,28 @@ func TestTheForecastDoesNotJump(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The job ends with its slowest source, in whatever order and units they are.
+func TestTheSlowestSourceDecides(t *testing.T) {
+	slow, fast := uint64(100), uint64(1_000_000) // each in 100 s and in 10 s
+	for _, order := range [][]int{{0, 1}, {1, 0}} {
+		var p progress
+		for _, second := range []uint64{0, 5} {
+			job := &client.Job{JobSummary: client.JobSummary{State: client.Running}}
+			sources := []client.Metrics{
+				{RecordsIn: second, ProgressDone: slow * second / 100, ProgressTotal: slow},
+				{RecordsIn: 9 * second, ProgressDone: fast * second / 10, ProgressTotal: fast},
+			}
+			for _, i := range order {
+				job.Vertices = append(job.Vertices, client.Vertex{Source: true, Bounded: true, Subtasks: []client.Subtask{{State: "RUNNING", Metrics: sources[i]}}})
+			}
+			p.observe(begin.Add(time.Duration(second)*time.Second), job)
+		}
+		if got, want := p.line(begin.Add(5*time.Second)), "Job is RUNNING, 27% read, 10 records/s, about 1m40s left"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }
 
 // When a job becomes half as fast, its end moves without a jump and is right
