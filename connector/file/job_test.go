@@ -1,6 +1,7 @@
 package file_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirstream/weir"
 	"github.com/weirstream/weir/connector/file"
+	"github.com/weirstream/weir/internal/goroutine"
 )
 
 // TestJobFromFilesToFiles has a job read a large file in ranges and write parts,
@@ -88,4 +91,68 @@ func collect(t *testing.T, dir string) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// received is a sink whose records a test receives.
+type received chan string
+
+func (c received) Open(ctx context.Context, _ weir.Subtask) (weir.Writer[string], error) {
+	return receiving{ctx, c}, nil
+}
+
+type receiving struct {
+	ctx context.Context
+	to  chan string
+}
+
+func (r receiving) Write(values []string) error {
+	for _, v := range values {
+		select {
+		case r.to <- v:
+		case <-r.ctx.Done():
+		}
+	}
+	return nil
+}
+
+func (r receiving) Flush() error { return nil }
+func (r receiving) Close() error { return nil }
+
+// TestJobWatchesADirectory moves files to a directory that a job watches.
+func TestJobWatchesADirectory(t *testing.T) {
+	dir, aside := t.TempDir(), t.TempDir()
+	lines := make(received)
+	ctx, cancel := context.WithCancel(t.Context())
+	jobs := goroutine.New(ctx)
+	t.Cleanup(func() {
+		cancel()
+		_ = jobs.Wait() // what it ended with is examined below
+	})
+	jobs.Go(func(ctx context.Context) error {
+		return weir.Run(ctx, "watch", func(env *weir.Env) {
+			weir.From(env, "lines", file.Lines(dir+"/*.txt").Watch(5*time.Millisecond)).To("lines", lines)
+		}, weir.Setting("parallelism.default", "1"), weir.WithoutWarnings())
+	})
+	for _, name := range []string{"b.txt", "a.txt", "c.txt"} {
+		if err := os.WriteFile(filepath.Join(aside, name), []byte(name+" 1\n"+name+" 2\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(aside, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i <= 2; i++ {
+			select {
+			case got := <-lines:
+				if want := fmt.Sprint(name, " ", i); got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			case <-jobs.Context().Done():
+				t.Fatal(jobs.Wait())
+			}
+		}
+	}
+	cancel()
+	if err := jobs.Wait(); err == nil || !strings.Contains(err.Error(), "cancel") {
+		t.Errorf("the job ended with %v", err)
+	}
 }

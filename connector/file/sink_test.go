@@ -404,6 +404,44 @@ func TestRollInterval(t *testing.T) {
 	})
 }
 
+// TestRollIntervalFails has the timer meet an error, which whoever calls next is
+// told, and only once at the end.
+func TestRollIntervalFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("input/output error")
+		for _, call := range []string{"Write", "Flush", "Close"} {
+			dir := t.TempDir()
+			sink := LinesSink(dir).RollInterval(time.Minute)
+			sink.storage = &troubled{rename: broken, log: new([]string)}
+			w, err := sink.Open(t.Context(), only)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(w.Write([]string{"a"}), w.Flush()); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Hour)
+			switch call {
+			case "Write":
+				err = w.Write([]string{"b"})
+			case "Flush":
+				err = w.Flush()
+			case "Close":
+				err = w.Close()
+			}
+			if !errors.Is(err, broken) {
+				t.Errorf("%s: error %v", call, err)
+			}
+			if err := w.Close(); err != nil {
+				t.Errorf("%s, then Close: %v", call, err)
+			}
+			if all, _ := names(t, dir); len(all) > 0 {
+				t.Errorf("%s: left over: %q", call, all)
+			}
+		}
+	})
+}
+
 // troubled is a disk that fails in one place.
 type troubled struct {
 	disk

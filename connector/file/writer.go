@@ -26,6 +26,7 @@ type writer[T any] struct {
 	// flushed tells that nothing was written since the last Flush.
 	flushed bool
 	err     error // what has failed; nothing is completed after that
+	late    error // err, if the timer met it and nobody has been told
 	closed  bool
 }
 
@@ -43,16 +44,16 @@ func newWriter[T any](ctx context.Context, name string, settings sinkSettings, d
 func (w *writer[T]) Write(values []T) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.flushed = false
+	w.flushed, w.late = false, nil
+	if w.err != nil {
+		return w.err
+	}
 	for i := range values {
-		if w.err != nil {
-			return w.err
-		}
 		if err := w.append(&values[i]); err != nil {
 			return w.fail(err)
 		}
 	}
-	return w.err
+	return nil
 }
 
 // append adds a record to the part, and begins and completes parts around it.
@@ -122,7 +123,7 @@ func (w *writer[T]) expire(part *part) {
 		return
 	}
 	if err := w.complete(); err != nil {
-		_ = w.fail(err) // the next call returns it
+		w.late = w.fail(err) // the next call returns it
 	}
 }
 
@@ -137,7 +138,7 @@ func (w *writer[T]) fail(err error) error {
 func (w *writer[T]) Flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.flushed = true
+	w.flushed, w.late = true, nil
 	return w.err
 }
 
@@ -156,7 +157,7 @@ func (w *writer[T]) Close() error {
 	if w.part == nil {
 		return nil
 	}
-	var err error
+	err := w.late
 	if w.err == nil && w.flushed && w.ctx.Err() == nil {
 		if err = w.complete(); err == nil {
 			return nil
