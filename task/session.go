@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/weirstream/weir/internal/invariants"
 	"github.com/weirstream/weir/state/memory"
 )
 
@@ -229,8 +230,11 @@ func (r *sessionReceiver[K, T, A, O]) ring(t sessionTimer[K]) {
 	r.table.Touch(slot)
 	sessions := r.table.At(slot)
 	i, s := r.lists.find(sessions, t.id)
+	if invariants.Enabled && s != nil {
+		invariants.Check(s.due == t.due, "a timer at %d of session %d, which has one at %d", t.due, t.id, s.due)
+	}
 	switch {
-	case s == nil || s.due != t.due: // it was merged, or has another timer
+	case s == nil: // it was merged into an older one
 		r.timers.drop()
 		return
 	case r.next(s) > t.due: // it has grown

@@ -11,9 +11,8 @@ type session[A any] struct {
 	first, last int64
 	// id counts sessions in the order in which they were opened, from 1.
 	id uint64
-	// due is when its timer is due. Others of the same session are void, but for the
-	// one at later, if there is one: of a session that had fired and has grown, it
-	// says when it is to go.
+	// due is when its timer is due. A session that had fired and has grown may have
+	// another one, at later, for when it was to go.
 	due, later int64
 	hasLater   bool
 	// fired tells that it has fired and is kept for late records.
