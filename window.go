@@ -57,7 +57,10 @@ type WindowAssigner struct {
 // windowKind tells the windows apart that an assigner may make.
 type windowKind int
 
-const tumblingWindows windowKind = iota
+const (
+	tumblingWindows windowKind = iota
+	sessionWindows
+)
 
 // Tumbling are windows that follow one another without a gap. They are aligned to
 // 1970-01-01T00:00Z. The size is at least 1 ms, and whole milliseconds.
@@ -84,6 +87,8 @@ func (w WindowAssigner) ProcessingTime() WindowAssigner {
 // mistake says what is wrong with the assigner, or nothing.
 func (w WindowAssigner) mistake() string {
 	switch w.kind {
+	case sessionWindows:
+		return w.sessionMistake()
 	default:
 		if !wholeMillis(w.size, 1) || !wholeMillis(w.offset, math.MinInt64) {
 			return fmt.Sprintf("a window of size %v and offset %v: both must be whole milliseconds, and the size at least one", w.size, w.offset)
@@ -208,6 +213,8 @@ func (w WindowedStream[K, T]) AggregateProcess[A, R, O any](
 func thenWindow[K comparable, T, A, O any](w WindowedStream[K, T], n *dataflow.Node, a task.Aggregation[K, T, A, O]) Stream[O] {
 	n.EmitsSides = w.lateness.Output != ""
 	switch w.window.kind {
+	case sessionWindows:
+		return thenSession(w, n, a)
 	default:
 		operator := task.TumblingAggregate[K, T, A, O]{
 			Keys: w.keyed.keys, Aggregation: a,
