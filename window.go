@@ -21,7 +21,14 @@ import (
 //
 // which adds other to acc, allows the engine to combine records before they are
 // sent to the subtask that owns the key, where that pays. It must not change other,
-// nor have acc refer to what other refers to.
+// nor have acc refer to what other refers to. Sliding windows need it: they add up
+// each record once, in a pane, and merge panes. An aggregator for them may have a
+// method
+//
+//	Subtract(acc, other *A)
+//
+// too, which takes from acc what Merge has added to it. It keeps long windows with
+// short slides as fast as others.
 //
 // One value serves all keys, windows and subtasks of a worker at the same time,
 // so it must not change itself.
@@ -49,9 +56,9 @@ func (w Window) EndTime() time.Time { return time.UnixMilli(w.End).UTC() }
 // WindowAssigner says to which windows a record belongs. Windows are of event time
 // unless it was told [WindowAssigner.ProcessingTime].
 type WindowAssigner struct {
-	kind         windowKind
-	size, offset time.Duration
-	processing   bool
+	kind                windowKind
+	size, slide, offset time.Duration
+	processing          bool
 }
 
 // windowKind tells the windows apart that an assigner may make.
@@ -59,6 +66,7 @@ type windowKind int
 
 const (
 	tumblingWindows windowKind = iota
+	slidingWindows
 	sessionWindows
 )
 
@@ -66,6 +74,13 @@ const (
 // 1970-01-01T00:00Z. The size is at least 1 ms, and whole milliseconds.
 func Tumbling(size time.Duration) WindowAssigner {
 	return WindowAssigner{kind: tumblingWindows, size: size}
+}
+
+// Sliding are windows of a size of which one begins after every slide, so that a
+// record belongs to several. They are aligned to 1970-01-01T00:00Z. Both are at least
+// 1 ms, and whole milliseconds; the slide is no larger than the size.
+func Sliding(size, slide time.Duration) WindowAssigner {
+	return WindowAssigner{kind: slidingWindows, size: size, slide: slide}
 }
 
 // Offset shifts the windows: one of them begins at the epoch plus d, which is whole
@@ -87,6 +102,10 @@ func (w WindowAssigner) ProcessingTime() WindowAssigner {
 // mistake says what is wrong with the assigner, or nothing.
 func (w WindowAssigner) mistake() string {
 	switch w.kind {
+	case slidingWindows:
+		if !wholeMillis(w.slide, 1) || !wholeMillis(w.size, w.slide.Milliseconds()) || !wholeMillis(w.offset, math.MinInt64) {
+			return fmt.Sprintf("windows of size %v every %v with offset %v: all must be whole milliseconds, the slide at least one and no larger than the size", w.size, w.slide, w.offset)
+		}
 	case sessionWindows:
 		return w.sessionMistake()
 	default:
@@ -202,7 +221,7 @@ func (w WindowedStream[K, T]) AggregateProcess[A, R, O any](
 	}
 	results := aggregation(aggregate)
 	return thenWindow(w, &dataflow.Node{Kind: "window aggregate", Position: at}, task.Aggregation[K, T, A, O]{
-		Adder: results.Adder, Init: results.Init, Merge: results.Merge,
+		Adder: results.Adder, Init: results.Init, Merge: results.Merge, Subtract: results.Subtract,
 		Emit: func(k K, start, end int64, acc *A, emit func(O)) {
 			f(k, Window{Start: start, End: end}, results.Result(k, start, end, acc), emit)
 		},
@@ -213,6 +232,16 @@ func (w WindowedStream[K, T]) AggregateProcess[A, R, O any](
 func thenWindow[K comparable, T, A, O any](w WindowedStream[K, T], n *dataflow.Node, a task.Aggregation[K, T, A, O]) Stream[O] {
 	n.EmitsSides = w.lateness.Output != ""
 	switch w.window.kind {
+	case slidingWindows:
+		if a.Merge == nil && a.Adder != nil {
+			w.keyed.stream.graph.Mistake(n.Position, "sliding windows need an aggregator with a method Merge(acc, other *%s): they add records up in panes, and merge those", typeName[A]())
+		}
+		operator := task.SlidingAggregate[K, T, A, O]{
+			Keys: w.keyed.keys, Aggregation: a,
+			Size: w.window.size.Milliseconds(), Slide: w.window.slide.Milliseconds(), Offset: w.window.offset.Milliseconds(),
+			Lateness: w.lateness, ProcessingTime: w.window.processing,
+		}
+		return preAggregate(w, n, thenKeyed[K, T, O](w.keyed, n, operator), a, operator.PreAggregated)
 	case sessionWindows:
 		return thenSession(w, n, a)
 	default:
@@ -259,6 +288,9 @@ func aggregation[K comparable, T, A, O any](aggregate Aggregator[K, T, A, O]) ta
 	}
 	if m, ok := aggregate.(interface{ Merge(acc, other *A) }); ok {
 		a.Merge = m.Merge
+	}
+	if s, ok := aggregate.(interface{ Subtract(acc, other *A) }); ok {
+		a.Subtract = s.Subtract
 	}
 	return a
 }

@@ -22,7 +22,9 @@ type pane[K comparable, A any] struct {
 // next ones.
 type panes[K comparable, A any] struct {
 	size, offset int64
-	kind         *key.Kind[K]
+	// cut is where in each size a pane ends and another begins; 0 is nowhere.
+	cut  int64
+	kind *key.Kind[K]
 	// watermark is the last, and gonePast that less the allowed lateness: what ends
 	// at it or before is not kept.
 	watermark, gonePast int64
@@ -68,15 +70,7 @@ func (p *panes[K, A]) at(t int64) (*pane[K, A], error) {
 // bounds returns the pane that t belongs to. Those at the two ends of time are
 // cut short.
 func (p *panes[K, A]) bounds(t int64) (start, end int64) {
-	since := sinceWindowStart(t, p.size, p.offset)
-	start, end = NoTime, MaxTime
-	if t >= NoTime+since {
-		start = t - since
-	}
-	if left := p.size - since; t <= MaxTime-left {
-		end = t + left
-	}
-	return start, end
+	return paneBounds(t, p.size, p.cut, p.offset)
 }
 
 // gone reports whether the pane of time t is.
@@ -105,17 +99,6 @@ func before(t, d int64) int64 {
 		return NoTime
 	}
 	return t - d
-}
-
-// sinceWindowStart returns how far t is into its window, if windows of the given
-// size follow one another and one of them begins at offset. It holds for every
-// t: t-offset itself may be out of range.
-func sinceWindowStart(t, size, offset int64) int64 {
-	since := (t%size - offset%size) % size
-	if since < 0 {
-		since += size
-	}
-	return since
 }
 
 func (p *panes[K, A]) table() *memory.Table[K, A] {

@@ -26,16 +26,35 @@ type counted[A any] struct {
 // Records and partial results go through the same channels in buffers of their
 // own, which a mark tells apart.
 type PreAggregatedExchange[K comparable, T, A, O any] struct {
-	hash     HashExchange[K, T]
-	operator TumblingAggregate[K, T, A, O]
-	partials Records[Partial[K, A]]
+	hash        HashExchange[K, T]
+	aggregation Aggregation[K, T, A, O]
+	partials    Records[Partial[K, A]]
+	// Panes are of this size, cut in two at cut if that is not 0, and begin at offset.
+	size, cut, offset int64
 }
 
 // PreAggregated returns the exchange that combines records for w before they
 // are sent. The error lists what in an accumulator cannot be sent.
 func (w TumblingAggregate[K, T, A, O]) PreAggregated(records Records[T]) (PreAggregatedExchange[K, T, A, O], error) {
 	partials, err := NewRecords[Partial[K, A]]()
-	return PreAggregatedExchange[K, T, A, O]{hash: HashExchange[K, T]{Keys: w.Keys, Records: records}, operator: w, partials: partials}, err
+	return PreAggregatedExchange[K, T, A, O]{
+		hash: HashExchange[K, T]{Keys: w.Keys, Records: records}, aggregation: w.Aggregation, partials: partials,
+		size: w.Size, offset: w.Offset,
+	}, err
+}
+
+// PreAggregated returns the exchange that combines records for w before they
+// are sent. The error lists what in an accumulator cannot be sent.
+func (w SlidingAggregate[K, T, A, O]) PreAggregated(records Records[T]) (PreAggregatedExchange[K, T, A, O], error) {
+	partials, err := NewRecords[Partial[K, A]]()
+	x := PreAggregatedExchange[K, T, A, O]{
+		hash: HashExchange[K, T]{Keys: w.Keys, Records: records}, aggregation: w.Aggregation, partials: partials,
+		size: w.Slide, offset: w.Offset,
+	}
+	if w.Slide > 0 {
+		x.cut = w.Size % w.Slide
+	}
+	return x, err
 }
 
 // Writer implements [Exchange].
@@ -45,12 +64,12 @@ func (x PreAggregatedExchange[K, T, A, O]) Writer(ctx *Context, o *outlet) (any,
 		return w, err
 	}
 	p := &preAggregator[K, T, A, O]{
-		writer: w.(*hashWriter[K, T]), agg: x.operator.Aggregation,
-		panes: newPanes[K, counted[A]](x.operator.Keys.kind, x.operator.Size, x.operator.Offset),
-		keyed: newKeyed(x.operator.Keys), index: make([]uint32, BatchSize), to: make([]uint32, BatchSize),
+		writer: w.(*hashWriter[K, T]), agg: x.aggregation, panes: newPanes[K, counted[A]](x.hash.Keys.kind, x.size, x.offset),
+		keyed: newKeyed(x.hash.Keys), index: make([]uint32, BatchSize), to: make([]uint32, BatchSize),
 		out: make([]Partial[K, A], 0, BatchSize), starts: make([]int64, BatchSize),
 		lanes: x.partials.lanes(o, true), gain: newGain(),
 	}
+	p.panes.cut = x.cut
 	records := p.writer.lanes
 	o.seal = func(c int) { records.seal(c); p.lanes.seal(c) }
 	o.open = func(c int) bool { return records.isOpen(c) || p.lanes.isOpen(c) }
@@ -64,8 +83,8 @@ func (x PreAggregatedExchange[K, T, A, O]) Reader(ctx *Context, next any) (reade
 	if err != nil {
 		return nil, err
 	}
-	window := next.(*tumblingReceiver[K, T, A, O])
-	to := &partialReceiver[K, T, A, O]{passing: passing{window}, next: window}
+	window := next.(partialTaker[K, A])
+	to := &partialReceiver[K, A]{passing: passing{window}, next: window}
 	return &markedReader{records: records, partials: x.partials.reader(to)}, nil
 }
 
@@ -89,13 +108,31 @@ func (m *markedReader) take(b *shuffle.Buffer, channel int) error {
 
 func (m *markedReader) step(limit int) (int, bool, error) { return m.current.step(limit) }
 
-// partialReceiver hands partial results to the window operator.
-type partialReceiver[K comparable, T, A, O any] struct {
-	passing
-	next *tumblingReceiver[K, T, A, O]
+// partialTaker is a window operator that takes partial results, too.
+type partialTaker[K comparable, A any] interface {
+	signals
+	// pushPartials adds accumulators that were combined before the shuffle. Their
+	// times are somewhere in their panes.
+	pushPartials(partials []Partial[K, A], times []int64) error
 }
 
-func (p *partialReceiver[K, T, A, O]) Push(values []Partial[K, A], starts []int64) error {
+// ofPartials returns the keys of partial results, and their hashes.
+func ofPartials[K comparable, T, A any](k *keyed[K, T], partials []Partial[K, A]) (keys []K, hashes []uint64) {
+	keys, hashes = k.keys[:len(partials)], k.hashes[:len(partials)]
+	for i := range partials {
+		keys[i] = partials[i].Key
+	}
+	k.selector.kind.Hash(keys, hashes)
+	return keys, hashes
+}
+
+// partialReceiver hands partial results to the window operator.
+type partialReceiver[K comparable, A any] struct {
+	passing
+	next partialTaker[K, A]
+}
+
+func (p *partialReceiver[K, A]) Push(values []Partial[K, A], starts []int64) error {
 	return p.next.pushPartials(values, starts)
 }
 
@@ -235,6 +272,7 @@ func (p *preAggregator[K, T, A, O]) emit(pane *pane[K, counted[A]]) error {
 func (p *preAggregator[K, T, A, O]) scatter(start int64) error {
 	n := len(p.out)
 	keys, starts, hashes, to := p.keyed.keys[:n], p.starts[:n], p.keyed.hashes[:n], p.to[:n]
+	start = max(start, NoTime+1) // which stands for a record without a time
 	for i := range p.out {
 		keys[i], starts[i] = p.out[i].Key, start
 	}

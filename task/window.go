@@ -14,14 +14,20 @@ type Aggregation[K comparable, T, A, O any] struct {
 	Init func(acc *A)
 	// Merge adds the second accumulator to the first; nil if there is no way to.
 	Merge func(acc, other *A)
+	// Subtract takes the second accumulator from the first, to which it was added;
+	// nil if there is no way to.
+	Subtract func(acc, other *A)
 	// Result makes the output for the window from start to before end, in ms.
 	Result func(k K, start, end int64, acc *A) O
 	// Emit stands in the place of Result where a window may have any number of
 	// outputs: it hands them to emit before it returns.
 	Emit func(k K, start, end int64, acc *A, emit func(O))
 
-	// collects tells that accumulators hold the records themselves.
+	// collects tells that accumulators hold the records themselves. Then instance
+	// returns an aggregation of one operator instance, which can make results of an
+	// accumulator more than once, and merges in the order in which records came.
 	collects bool
+	instance func() Aggregation[K, T, A, O]
 }
 
 // Combines reports whether records may be combined ahead of the operator, to good
@@ -45,11 +51,15 @@ func (w TumblingAggregate[K, T, A, O]) Build(ctx *Context, out Outputs) (Inputs,
 	if w.Size <= 0 {
 		return nil, fmt.Errorf("a window size of %d ms: it must be at least 1", w.Size)
 	}
+	a := w.Aggregation
+	if a.instance != nil && w.Lateness.Allowed > 0 {
+		a = a.instance()
+	}
 	r := &tumblingReceiver[K, T, A, O]{
-		passing: out.passing(), keyed: newKeyed(w.Keys), agg: w.Aggregation,
+		passing: out.passing(), keyed: newKeyed(w.Keys), agg: a,
 		panes: newPanes[K, A](w.Keys.kind, w.Size, w.Offset), allowed: w.Lateness.Allowed,
 		late: newLateRecords[T](ctx, w.Lateness, out), index: make([]uint32, BatchSize), ctx: ctx,
-		results: newResults(w.Aggregation, main[O](out)),
+		results: newResults(a, main[O](out)),
 	}
 	if w.ProcessingTime {
 		return Inputs{newClocked[T](ctx, out, r, func(to passing) { r.passing = to })}, nil
@@ -137,14 +147,9 @@ func find[K comparable, A any](t *memory.Table[K, A], keys []K, hashes []uint64,
 	}
 }
 
-// pushPartials adds accumulators that were combined before the shuffle.
+// pushPartials implements partialTaker.
 func (r *tumblingReceiver[K, T, A, O]) pushPartials(partials []Partial[K, A], starts []int64) error {
-	keys := r.keyed.keys[:len(partials)]
-	hashes := r.keyed.hashes[:len(partials)]
-	for i := range partials {
-		keys[i] = partials[i].Key
-	}
-	r.keyed.selector.kind.Hash(keys, hashes)
+	keys, hashes := ofPartials(&r.keyed, partials)
 	for i := 0; i < len(partials); {
 		p, err := r.panes.at(starts[i])
 		if err != nil {
@@ -156,7 +161,7 @@ func (r *tumblingReceiver[K, T, A, O]) pushPartials(partials []Partial[K, A], st
 			i = n
 			continue
 		}
-		for n < len(partials) && starts[n] == p.start {
+		for n < len(partials) && starts[n] >= p.start && starts[n] < p.end {
 			n++
 		}
 		r.merge(p.table, keys[i:n], hashes[i:n], partials[i:n])
