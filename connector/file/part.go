@@ -53,7 +53,7 @@ func parsePart(name string) (subtask, number int, complete, ok bool) {
 	subtask, err := strconv.Atoi(first)
 	number, err2 := strconv.Atoi(second)
 	// Only what partName writes: no sign, no other number of zeros.
-	ok = ok && dotted && err == nil && err2 == nil && name == partName(subtask, number, "."+extension)
+	ok = ok && dotted && err == nil && err2 == nil && subtask >= 0 && number >= 0 && name == partName(subtask, number, "."+extension)
 	return subtask, number, !isHidden, ok
 }
 

@@ -244,6 +244,10 @@ func TestLinesOfRanges(t *testing.T) {
 func TestRangesOfAnotherFile(t *testing.T) {
 	path := write(t, "a.txt", "one\ntwo\nthree\n")
 	cut := cutFile(found{path: path, size: 14}, 7)[1]
+	early := position{offset: 4, line: 2}.encode()
+	if _, _, err := drain(t, Lines(path), cut.split(), early); !errors.Is(err, errChanged) {
+		t.Errorf("a position of another range: %v", err)
+	}
 	if err := os.Truncate(path, 10); err != nil {
 		t.Fatal(err)
 	}

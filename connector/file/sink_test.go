@@ -661,7 +661,7 @@ func TestWrongSinks(t *testing.T) {
 }
 
 func FuzzPartName(f *testing.F) {
-	for _, seed := range []string{"part-00001-000002.csv", ".part-00001-000002.csv.gz.inprogress", "part-1-2.csv", "part-00001-+00002.csv", "part-123456-1234567.txt", ".inprogress", ""} {
+	for _, seed := range []string{"part-00001-000002.csv", ".part-00001-000002.csv.gz.inprogress", "part-1-2.csv", "part-00001-+00002.csv", "part-00000--00001.", "part--0001-000002.csv", "part-123456-1234567.txt", ".inprogress", ""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
