@@ -36,11 +36,15 @@ func (w SessionAggregate[K, T, A, O]) Build(ctx *Context, out Outputs) (Inputs, 
 	if w.Aggregation.Merge == nil {
 		return nil, errors.New("an aggregation without a Merge in session windows, which are merged")
 	}
+	a := w.Aggregation
+	if a.instance != nil {
+		a = a.instance()
+	}
 	r := &sessionReceiver[K, T, A, O]{
-		passing: out.passing(), keyed: newKeyed(w.Keys), agg: w.Aggregation,
+		passing: out.passing(), keyed: newKeyed(w.Keys), agg: a,
 		gap: w.Gap, allowed: w.Lateness.Allowed, watermark: NoTime,
 		table: memory.NewTable[K, keySessions[A]](w.Keys.kind), index: make([]uint32, BatchSize),
-		late: newLateRecords[T](ctx, w.Lateness, out), ctx: ctx, results: newResults(w.Aggregation, main[O](out)),
+		late: newLateRecords[T](ctx, w.Lateness, out), ctx: ctx, results: newResults(a, main[O](out)),
 	}
 	if w.ProcessingTime {
 		return Inputs{newClocked[T](ctx, out, r, func(to passing) { r.passing = to })}, nil

@@ -373,25 +373,38 @@ func TestSessionsByHand(t *testing.T) {
 }
 
 // TestSessionRecordsKeepTheirOrder: a function gets the records in the order in
-// which they came, of sessions that were merged those of the earlier one first.
+// which they came, also of sessions that were merged, and each time anew.
 func TestSessionRecordsKeepTheirOrder(t *testing.T) {
 	keys := must[KeySelector[int, int64]](t)(NewKeySelector(func(int64) int { return 0 }))
 	a := Collection(func(_ int, start, end int64, records []int64, emit func([]int64)) {
 		emit(append([]int64{start, end}, records...))
-		emit(nil) // any number
+		emit(nil)               // any number
+		slices.Reverse(records) // which is allowed
 	})
 	ctx := testContext(t)
 	var out recorder[[]int64]
-	w := must[Inputs](t)(SessionAggregate[int, int64, Collected[int64], []int64]{Keys: keys, Aggregation: a, Gap: 10}.Build(ctx, to(Receiver[[]int64](&out))))[0].(Receiver[int64])
-	if err := w.Push([]int64{1, 2, 3, 4, 5}, []int64{20, 25, 4, 3, 11}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Watermark(MaxTime); err != nil {
-		t.Fatal(err)
+	w := must[Inputs](t)(SessionAggregate[int, int64, Collected[int64], []int64]{
+		Keys: keys, Aggregation: a, Gap: 10, Lateness: Lateness{Allowed: 100},
+	}.Build(ctx, to(Receiver[[]int64](&out))))[0].(Receiver[int64])
+	for _, step := range []func() error{
+		func() error { return w.Push([]int64{1, 2, 3, 4, 5}, []int64{20, 25, 4, 3, 11}) },
+		func() error { return w.Watermark(50) },
+		func() error { finish(t, ctx, 1); return w.Push([]int64{6}, []int64{10}) },
+		func() error { return w.Watermark(MaxTime) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	finish(t, ctx, 1)
-	if len(out.records) != 2 || !slices.Equal(out.records[0].Value, []int64{3, 35, 3, 4, 1, 2, 5}) || out.records[0].Time != 34 || out.records[1].Time != 34 {
-		t.Errorf("got %v", out.records)
+	want := [][]int64{{3, 35, 1, 2, 3, 4, 5}, nil, {3, 35, 1, 2, 3, 4, 5, 6}, nil}
+	if got := out.values(); !slices.EqualFunc(got, want, slices.Equal[[]int64]) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for _, r := range out.records {
+		if r.Time != 34 {
+			t.Errorf("a result has the event time %d", r.Time)
+		}
 	}
 }
 
