@@ -108,15 +108,11 @@ func must[T any](t testing.TB) func(v T, err error) T {
 func finish(t testing.TB, c *Context, limit int) (chunks []int) {
 	t.Helper()
 	for len(c.postponed) > 0 {
-		last := len(c.postponed) - 1
-		n, done, err := c.postponed[last].resume(limit)
+		n, err := c.resume(limit)
 		if err != nil {
 			t.Fatal(err)
 		}
 		chunks = append(chunks, n)
-		if done {
-			c.postponed = c.postponed[:last]
-		}
 	}
 	return chunks
 }
