@@ -107,7 +107,7 @@ func (b *builder) task(ref Ref) error {
 	ctx := &Context{
 		Done: done, Name: h.graph.TaskName(ref.Vertex, ref.Subtask), Subtask: ref.Subtask, Parallelism: h.graph.Parallelism[ref.Vertex],
 		Log: h.cfg.Log, PreAggregation: h.cfg.Settings.PreAggregation, WatermarkInterval: h.cfg.Settings.WatermarkInterval,
-		FlushInterval: h.cfg.Settings.BufferTimeout, figures: newFigures(), wall: wallClock,
+		FlushInterval: h.cfg.Settings.BufferTimeout, Attempt: int(h.cfg.Attempt), figures: newFigures(), wall: wallClock,
 	}
 	if ctx.FlushInterval < 0 {
 		ctx.FlushInterval = h.cfg.Settings.WatermarkInterval
@@ -273,6 +273,7 @@ func (c *chainBuilder) consumers(n *dataflow.Node, port int) (receivers []any, e
 		if edge.From != n || edge.Port != port {
 			continue
 		}
+		c.outlets[x].perRecord = perRecord(n, map[*dataflow.Node]bool{})
 		w, err := edge.Code.(Exchange).Writer(c.ctx, c.outlets[x])
 		if err != nil {
 			return nil, err
@@ -280,6 +281,19 @@ func (c *chainBuilder) consumers(n *dataflow.Node, port int) (receivers []any, e
 		receivers = append(receivers, w)
 	}
 	return receivers, nil
+}
+
+// perRecord reports whether the watermark in the output of n has its exact place
+// between records. seen are the nodes that were looked at.
+func perRecord(n *dataflow.Node, seen map[*dataflow.Node]bool) bool {
+	if seen[n] {
+		return false
+	}
+	seen[n] = true
+	if w, ok := n.Code.(interface{ placesWatermarks() bool }); ok {
+		return w.placesWatermarks()
+	}
+	return slices.ContainsFunc(n.Inputs, func(in *dataflow.Input) bool { return perRecord(in.From, seen) })
 }
 
 // input builds the whole chain behind the gates.

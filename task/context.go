@@ -17,7 +17,9 @@ type Context struct {
 	Name string
 	// Subtask counts from 0.
 	Subtask, Parallelism int
-	Log                  *slog.Logger
+	// Attempt numbers the executions of the job from 1; 0 if it runs in a test.
+	Attempt int
+	Log     *slog.Logger
 	// PreAggregation tells whether aggregates may be combined before a shuffle.
 	PreAggregation bool
 	// FlushInterval is how long a sink may buffer: the job's buffer timeout, or its
