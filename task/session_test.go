@@ -268,8 +268,8 @@ func TestSessionsOfOneKey(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newSessionCase(tb, 3, rapid.SampledFrom([]int64{0, 50}).Draw(t, "allowed lateness"), false)
 		watermark := NoTime
-		for range 6 {
-			values, times := make([]int64, 150), rapid.SliceOfN(rapid.Int64Range(0, 1500), 150, 150).Draw(t, "times")
+		for range 3 {
+			values, times := make([]int64, 120), rapid.SliceOfN(rapid.Int64Range(0, 1500), 120, 120).Draw(t, "times")
 			c.push(tb, values, times)
 			watermark = max(watermark, rapid.Int64Range(0, 1500).Draw(t, "watermark"))
 			c.raise(tb, watermark, 7)
