@@ -26,9 +26,11 @@
 // # The main types
 //
 //   - [Env] collects the graph; [From] begins a stream.
-//   - [Stream], [KeyedStream] and [WindowedStream] are places in the graph; each
-//     offers what is possible there. They are small values, valid while the job
-//     is built.
+//   - [Stream], [KeyedStream], [WindowedStream] and [CountWindowedStream] are
+//     places in the graph; each offers what is possible there. They are small
+//     values, valid while the job is built.
+//   - [WindowAssigner] says to which windows of time a record belongs: [Tumbling],
+//     [Sliding], [Session].
 //   - [Aggregator] combines the records of a key, [Window] is a span of time.
 //   - [Source] with [Reader], and [Sink] with [Writer], are what a connector
 //     implements.
