@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirstream/weir/internal/key"
 	"github.com/weirstream/weir/shuffle"
@@ -18,7 +19,15 @@ type (
 		B uint8
 		C uint16
 	}
-	wide  struct{ A, B, C, D uint64 }
+	wide struct{ A, B, C, D uint64 }
+	// flatText is sent in blocks.
+	flatText struct {
+		A string
+		B bool
+		C time.Time
+		D uint64
+		E string
+	}
 	named struct {
 		Name string
 		Tags []string
@@ -42,6 +51,9 @@ func TestLanes(t *testing.T) {
 	testLanes(t, random, func() [5000]byte { return [5000]byte{4999: byte(random.Uint32())} })                     // runs
 	testLanes(t, random, func() string { return text(40) })
 	testLanes(t, random, func() string { return text(3000) }) // runs among whole ones
+	testLanes(t, random, func() flatText {
+		return flatText{text(9), random.IntN(2) == 0, time.Unix(random.Int64N(1<<40), 7).UTC(), random.Uint64(), text(500)}
+	})
 	testLanes(t, random, func() []byte {
 		b := make([]byte, 376) // with its length and time it fills a buffer, or just does not
 		return b[:370+random.IntN(6)]
@@ -244,8 +256,10 @@ func TestReadersRefuseWhatCannotBe(t *testing.T) {
 		}
 	}
 	raw := must[Records[uint32]](t)(NewRecords[uint32]()).reader(Receiver[uint32](&recorder[uint32]{}))
-	encoded := must[Records[string]](t)(NewRecords[string]()).reader(Receiver[string](&recorder[string]{}))
-	time := strings.Repeat("\x00", 8)
+	encoded := must[Records[[]string]](t)(NewRecords[[]string]()).reader(Receiver[[]string](&recorder[[]string]{}))
+	block := must[Records[string]](t)(NewRecords[string]()).reader(Receiver[string](&recorder[string]{}))
+	stamp := strings.Repeat("\x00", 8)
+	head := stamp + "\x02\x00\x00\x00"
 	for _, c := range []struct {
 		name    string
 		r       reader
@@ -253,16 +267,23 @@ func TestReadersRefuseWhatCannotBe(t *testing.T) {
 		content string
 		want    string
 	}{
-		{"raw", raw, 2, time + time + "12345678", ""},
-		{"raw: too short", raw, 2, time + time + "1234567", "a buffer of 23 bytes cannot hold 2 records of type uint32"},
-		{"raw: too long", raw, 1, time + time + "12345678", "a buffer of 24 bytes cannot hold 1 records"},
+		{"raw", raw, 2, stamp + stamp + "12345678", ""},
+		{"raw: too short", raw, 2, stamp + stamp + "1234567", "a buffer of 23 bytes cannot hold 2 records of type uint32"},
+		{"raw: too long", raw, 1, stamp + stamp + "12345678", "a buffer of 24 bytes cannot hold 1 records"},
 		{"raw: none", raw, 0, "", "a buffer of 0 bytes cannot hold 0 records"},
-		{"raw: too many to multiply", raw, 1 << 31, time, "a buffer of 8 bytes cannot hold 2147483648 records"},
-		{"encoded", encoded, 1, time + "\x02ab", ""},
-		{"encoded: no time", encoded, 2, time + "\x02ab" + time[:7], "a buffer ends 1 records too early"},
+		{"raw: too many to multiply", raw, 1 << 31, stamp, "a buffer of 8 bytes cannot hold 2147483648 records"},
+		{"encoded", encoded, 1, stamp + "\x02\x01a", ""},
+		{"encoded: no time", encoded, 2, stamp + "\x02\x01a" + stamp[:7], "a buffer ends 1 records too early"},
 		{"encoded: nothing", encoded, 1 << 31, "", "a buffer ends 2147483648 records too early"},
-		{"encoded: value cut", encoded, 1, time + "\x03ab", "record string cannot be decoded"},
-		{"encoded: more than there is", encoded, 1, time + "\x02ab!", "1 bytes follow the last record"},
+		{"encoded: value cut", encoded, 1, stamp + "\x02\x02a", "record []string cannot be decoded"},
+		{"encoded: more than there is", encoded, 1, stamp + "\x02\x01a!", "1 bytes follow the last record"},
+		{"block", block, 2, head + head + "abab", ""},
+		{"block with a gap", block, 1, head + "\x00\x00\x00ab", ""},
+		{"block: too short", block, 2, head + head[:11], "record string cannot be decoded: corrupt value: 2 values of at least 12 bytes in 23"},
+		{"block: nothing", block, 1 << 31, "", "2147483648 values of at least 12 bytes in 0"},
+		{"block: no records", block, 0, head, "0 values of at least 12 bytes in 12"},
+		{"block: text cut", block, 2, head + head + "aba", "texts of 4 bytes where 3 are left"},
+		{"block: more than there is", block, 1, head + "!ab", "1 bytes between the heads and the texts of a block"},
 	} {
 		err := read(c.r, c.records, shuffle.RunNone, c.content)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

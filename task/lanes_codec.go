@@ -3,35 +3,52 @@ package task
 import (
 	"encoding/binary"
 	"fmt"
+	"reflect"
 
 	"github.com/weirstream/weir/internal/codec"
 	"github.com/weirstream/weir/shuffle"
 )
 
-// codecLanes write records through their codec: [time: 8 bytes][value], one
-// after another. A record that is larger than a buffer is a run of buffers of
-// its own.
+// codecLanes write records through their codec: as a block if the codec is flat,
+// otherwise [time: 8 bytes][value], one after another. A record that is larger
+// than a buffer is a run of buffers of its own, and no block.
 type codecLanes[T any] struct {
 	outlet *outlet
 	codec  *codec.Codec[T]
 	lanes  []codecLane
 	mark   bool
+	flat   bool
 	// expect is about the length of recent records, as far as they did not fit;
 	// scratch is where those are encoded.
 	expect  int
 	scratch []byte
 }
 
+// codecLane is a channel's open buffer, if there is one. It is filled through
+// block, or up to used.
 type codecLane struct {
 	buffer *shuffle.Buffer
+	block  codec.Block
 	used   int
 }
 
+func (l *codecLane) isOpen() bool { return l.used > 0 || !l.block.Empty() }
+
 func newCodecLanes[T any](o *outlet, c *codec.Codec[T], mark bool) *codecLanes[T] {
-	return &codecLanes[T]{outlet: o, codec: c, lanes: make([]codecLane, o.channels), mark: mark}
+	return &codecLanes[T]{outlet: o, codec: c, lanes: make([]codecLane, o.channels), mark: mark, flat: c.Flat()}
 }
 
 func (c *codecLanes[T]) scatter(values []T, times []int64, to []uint32) error {
+	if c.flat {
+		for i := range values {
+			if l := &c.lanes[to[i]]; !c.codec.Put(&l.block, times[i], &values[i]) {
+				if err := c.putNext(&values[i], times[i], int(to[i])); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
 	for i := range values {
 		if err := c.write(&values[i], times[i], int(to[i])); err != nil {
 			return err
@@ -41,12 +58,39 @@ func (c *codecLanes[T]) scatter(values []T, times []int64, to []uint32) error {
 }
 
 func (c *codecLanes[T]) fill(values []T, times []int64, channel int) error {
+	if c.flat {
+		l := &c.lanes[channel]
+		for i := range values {
+			if !c.codec.Put(&l.block, times[i], &values[i]) {
+				if err := c.putNext(&values[i], times[i], channel); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
 	for i := range values {
 		if err := c.write(&values[i], times[i], channel); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// putNext sends the open buffer, if there is one, and puts a record into the
+// next, or into as many as it takes.
+func (c *codecLanes[T]) putNext(v *T, time int64, channel int) error {
+	c.seal(channel)
+	if err := c.open(channel); err != nil {
+		return err
+	}
+	l := &c.lanes[channel]
+	l.block = codec.NewBlock(l.buffer.Payload())
+	if c.codec.Put(&l.block, time, v) {
+		return nil
+	}
+	l.block = codec.Block{}
+	return c.run(c.encode(v, time), channel)
 }
 
 // write encodes straight into the open buffer, if a record as long as the recent
@@ -74,11 +118,7 @@ func (c *codecLanes[T]) write(v *T, time int64, channel int) error {
 
 // writeBeside encodes into scratch space and copies.
 func (c *codecLanes[T]) writeBeside(v *T, time int64, channel int, room []byte) error {
-	record := c.codec.Append(binary.LittleEndian.AppendUint64(c.scratch[:0], uint64(time)), v)
-	c.scratch = record
-	if cap(record) > maxScratch {
-		c.scratch = nil
-	}
+	record := c.encode(v, time)
 	// A long one is forgotten after many short ones.
 	c.expect = max(len(record), c.expect-c.expect/256)
 	if len(record) > cap(room) {
@@ -87,6 +127,16 @@ func (c *codecLanes[T]) writeBeside(v *T, time int64, channel int, room []byte) 
 	copy(room[:len(record)], record)
 	c.wrote(channel, len(record))
 	return nil
+}
+
+// encode encodes into scratch space, which is good until it is called again.
+func (c *codecLanes[T]) encode(v *T, time int64) []byte {
+	record := c.codec.Append(binary.LittleEndian.AppendUint64(c.scratch[:0], uint64(time)), v)
+	c.scratch = record
+	if cap(record) > maxScratch {
+		c.scratch = nil
+	}
+	return record
 }
 
 // maxScratch bounds the scratch space that is kept, in bytes.
@@ -157,17 +207,21 @@ func (c *codecLanes[T]) open(channel int) error {
 	return nil
 }
 
-func (c *codecLanes[T]) isOpen(channel int) bool { return c.lanes[channel].used > 0 }
+func (c *codecLanes[T]) isOpen(channel int) bool { return c.lanes[channel].isOpen() }
 
 func (c *codecLanes[T]) seal(channel int) {
 	l := &c.lanes[channel]
-	if l.buffer == nil || l.used == 0 {
+	if l.buffer == nil || !l.isOpen() {
 		return
 	}
 	b := l.buffer
+	if !l.block.Empty() {
+		b.Records = uint32(l.block.Len())
+		l.used = l.block.Close()
+	}
 	b.SetLen(l.used)
 	b.Mark = c.mark
-	l.buffer, l.used = nil, 0
+	*l = codecLane{}
 	c.outlet.send(channel, b)
 }
 
@@ -180,28 +234,34 @@ func (c *codecLanes[T]) discard() {
 	}
 }
 
-// codecReader decodes what codecLanes wrote. All strings of a buffer share one
-// copy of it on the heap, so user code may keep them.
+// codecReader decodes what codecLanes wrote. Strings are parts of a copy on the
+// heap, one for all of a batch's or of a buffer's, so user code may keep them.
 type codecReader[T any] struct {
 	codec  *codec.Codec[T]
 	next   Receiver[T]
 	values []T
 	times  []int64
 
-	src  string // what is left of the buffer
-	left int    // records in src
+	block codec.BlockReader // of the buffer, or
+	src   string            // what is left of a copy of it
+	left  int               // records in block or src
 	// runs are the parts so far of records larger than a buffer, by channel: the
 	// buffers of different channels come between each other's.
 	runs map[int][]byte
 }
 
-func (r *codecReader[T]) take(b *shuffle.Buffer, channel int) error {
-	r.left = int(b.Records)
-	if b.Run == shuffle.RunNone {
+func (r *codecReader[T]) take(b *shuffle.Buffer, channel int) (err error) {
+	r.left, r.src, r.block = int(b.Records), "", codec.BlockReader{}
+	switch {
+	case b.Run == shuffle.RunNone && r.codec.Flat():
+		if r.block, err = r.codec.NewBlockReader(b.Bytes(), r.left); err != nil {
+			return r.corrupt(err)
+		}
+		return nil
+	case b.Run == shuffle.RunNone:
 		r.src = string(b.Bytes())
 		return nil
 	}
-	r.src = ""
 	if r.runs == nil {
 		r.runs = map[int][]byte{}
 	}
@@ -220,17 +280,8 @@ func (r *codecReader[T]) take(b *shuffle.Buffer, channel int) error {
 
 func (r *codecReader[T]) step(limit int) (int, bool, error) {
 	n := min(limit, r.left, BatchSize)
-	clear(r.values[:n])
-	for i := range n {
-		if len(r.src) < 8 {
-			return 0, true, fmt.Errorf("a buffer ends %d records too early", r.left-i)
-		}
-		r.times[i] = int64(le64(r.src))
-		used, err := r.codec.Decode(r.src[8:], &r.values[i])
-		if err != nil {
-			return 0, true, fmt.Errorf("record %T cannot be decoded: %w", r.values[i], err)
-		}
-		r.src = r.src[8+used:]
+	if err := r.decode(r.values[:n], r.times[:n]); err != nil {
+		return 0, true, err
 	}
 	r.left -= n
 	if n > 0 {
@@ -244,8 +295,33 @@ func (r *codecReader[T]) step(limit int) (int, bool, error) {
 	if len(r.src) > 0 {
 		return n, true, fmt.Errorf("%d bytes follow the last record of a buffer", len(r.src))
 	}
-	r.src = ""
 	return n, true, nil
+}
+
+// decode reads the next records of the buffer.
+func (r *codecReader[T]) decode(values []T, times []int64) error {
+	if r.block.Left() > 0 {
+		if err := r.codec.Read(&r.block, times, values); err != nil {
+			return r.corrupt(err)
+		}
+		return nil
+	}
+	for i := range values {
+		if len(r.src) < 8 {
+			return fmt.Errorf("a buffer ends %d records too early", r.left-i)
+		}
+		times[i] = int64(le64(r.src))
+		used, err := r.codec.Decode(r.src[8:], &values[i])
+		if err != nil {
+			return r.corrupt(err)
+		}
+		r.src = r.src[8+used:]
+	}
+	return nil
+}
+
+func (r *codecReader[T]) corrupt(err error) error {
+	return fmt.Errorf("record %v cannot be decoded: %w", reflect.TypeFor[T](), err)
 }
 
 func le64(s string) uint64 {

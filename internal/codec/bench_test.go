@@ -14,6 +14,11 @@ type flight struct {
 	Delay        float64
 }
 
+type named struct {
+	Key         string
+	Time, Value int64
+}
+
 type event struct {
 	User  string
 	At    time.Time
@@ -64,6 +69,9 @@ func encodeAll[T any](c *codec.Codec[T], dst []byte, batch []T) []byte {
 }
 
 func BenchmarkCodec(b *testing.B) {
+	b.Run("named", func(b *testing.B) {
+		benchmark(b, func(i int) named { return named{fmt.Sprintf("%016x", i), int64(1_000_000_000_000 + i), int64(i)} })
+	})
 	b.Run("flight", func(b *testing.B) {
 		benchmark(b, func(i int) flight {
 			return flight{"JFK", fmt.Sprintf("N%05d", i), 1_000_000_000_000 + int64(i), float64(i)}

@@ -30,7 +30,7 @@ func For[T any]() (*Codec[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Codec[T]{raw: pointerFree(t), prog: prog}, nil
+	return &Codec[T]{raw: raw(t), prog: prog}, nil
 }
 
 // Raw reports whether T is free of pointers, so that its memory image is the

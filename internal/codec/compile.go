@@ -7,51 +7,79 @@ import (
 	"strings"
 	"sync"
 	"unsafe"
+
+	"google.golang.org/protobuf/proto"
 )
 
-// opcode says what a step of a program encodes.
+// program encodes one type: a head, whose size does not depend on the value; the
+// bytes of its texts; and its parts one after the other. Structs within structs,
+// and short arrays, are flattened into it.
+type program struct {
+	size  uintptr // of the value in memory
+	head  int     // bytes of the head
+	moves []move
+	bools []int  // where in the head a byte must be 0 or 1
+	texts []text // strings
+	times []text // times, whose zones follow the strings
+	parts []part
+	min   int // bytes that an encoding has at least
+}
+
+// move is a run of memory that the head has as it is: fields without pointers,
+// with nothing between them.
+type move struct {
+	mem uintptr // where in the value
+	at  int     // where in the head
+	n   int
+}
+
+// text is a string or the zone of a time: its length is in the head, its bytes
+// follow.
+type text struct {
+	mem uintptr
+	at  int
+}
+
+const (
+	stringHead = 4  // its length
+	timeHead   = 16 // seconds, nanoseconds, and the length of its zone
+)
+
+// opcode says what a part encodes.
 type opcode uint8
 
 const (
-	opBool opcode = iota
-	opByte        // int8 and uint8
-	opInt16
-	opInt32
-	opInt64
-	opUint16
-	opUint32
-	opUint64
-	op4Bytes // float32
-	op8Bytes // float64
-	opString
-	opBytes      // []byte, and slices of other one-byte integers
-	opByteArray  // n bytes
-	opStrings    // []string
-	opSlice      // elements by sub, with pointers in them
-	opPlainSlice // elements by sub, without pointers
-	opArray      // n elements by sub
-	opPointer    // to sub
+	opBytes      opcode = iota // []byte, and slices of other one-byte integers
+	opStrings                  // []string
+	opImages                   // a slice of elements whose memory is their encoding
+	opPlainSlice               // elements by sub, without pointers
+	opSlice                    // elements by sub, with pointers in them
+	opArray                    // n elements by sub
+	opPointer                  // to sub
 	opMap
-	opTime
-	opMarshal
+	opInterface
+	opOwn // encodes itself
 )
 
-// step is one operation on the memory at an offset from the value's start.
-type step struct {
+// part is a value of no fixed size at an offset from the value's start.
+type part struct {
 	code opcode
 	off  uintptr
 	n    int      // elements of an array
 	sub  *program // of the elements, or of what a pointer points to
 	typ  reflect.Type
+	path string // where the part was met first
 	maps *mapType
-	own  *marshaler
+	open *interfaceType
+	own  own
 }
 
-// program encodes one type. Structs within structs are flattened into it.
-type program struct {
-	steps []step
-	size  uintptr // of the value in memory
-	min   int     // bytes that its encoding has at least
+// own is how a type's values are encoded other than by what they consist of.
+type own interface {
+	// append appends the value at a place in memory.
+	append(dst []byte, at unsafe.Pointer) ([]byte, error)
+	// decode makes the value of src, which it may change and must not keep.
+	decode(src []byte, at unsafe.Pointer) error
 }
 
 // compiler compiles one type and the types it is made of. Programs are entered
@@ -72,8 +100,9 @@ type element struct {
 func compile(t reflect.Type) (*program, error) {
 	c := &compiler{programs: map[reflect.Type]*program{}}
 	prog := c.program(t, t.String())
+	refused := len(c.errs) // Refused fields leave nothing, too.
 	for _, e := range c.elements {
-		if e.prog.min == 0 && e.prog.size > 0 {
+		if refused == 0 && e.prog.min == 0 && e.prog.size > 0 {
 			c.refuse(e.typ, e.path, "it has nothing but blank fields; use struct{}")
 		}
 	}
@@ -94,32 +123,29 @@ func (c *compiler) program(t reflect.Type, path string) *program {
 	return p
 }
 
-// add appends to p the steps for a value of type t at the offset.
+// add appends to p what a value of type t at the offset takes.
 func (c *compiler) add(p *program, t reflect.Type, path string, off uintptr) {
-	if code, least, ok := basic(t); ok {
-		p.add(step{code: code, off: off}, least)
-		return
-	}
+	own := ownOf(t)
 	switch {
+	case own != nil:
+		p.addPart(part{code: opOwn, off: off, typ: t, path: path, own: own}, 1)
+		return
 	case isTime(t):
-		p.add(step{code: opTime, off: off}, 3)
+		p.times = p.addText(p.times, off, timeHead)
 		return
 	case refusal(t) != "":
 		c.refuse(t, path, refusal(t))
 		return
-	}
-	if own := marshalerOf(t); own != nil {
-		p.add(step{code: opMarshal, off: off, own: own}, 1)
+	case dense(t):
+		p.addMove(off, t.Size())
 		return
 	}
 	switch t.Kind() {
-	case reflect.Complex64, reflect.Complex128:
-		half, code := t.Size()/2, op4Bytes
-		if half == 8 {
-			code = op8Bytes
-		}
-		p.add(step{code: code, off: off}, int(half))
-		p.add(step{code: code, off: off + half}, int(half))
+	case reflect.Bool:
+		p.bools = append(p.bools, p.head)
+		p.addMove(off, 1)
+	case reflect.String:
+		p.texts = p.addText(p.texts, off, stringHead)
 	case reflect.Struct:
 		c.addStruct(p, t, path, off)
 	case reflect.Array:
@@ -127,9 +153,11 @@ func (c *compiler) add(p *program, t reflect.Type, path string, off uintptr) {
 	case reflect.Slice:
 		c.addSlice(p, t, path, off)
 	case reflect.Pointer:
-		p.add(step{code: opPointer, off: off, sub: c.program(t.Elem(), path), typ: t.Elem()}, 1)
+		p.addPart(part{code: opPointer, off: off, sub: c.program(t.Elem(), path), typ: t.Elem(), path: path}, 1)
 	case reflect.Map:
 		c.addMap(p, t, path, off)
+	case reflect.Interface:
+		p.addPart(part{code: opInterface, off: off, typ: t, path: path, open: c.interfaceType(t, path)}, 1)
 	}
 }
 
@@ -141,47 +169,66 @@ func (c *compiler) addStruct(p *program, t reflect.Type, path string, off uintpt
 		switch {
 		case f.Name == "_":
 		case !f.IsExported() && !f.Anonymous && !plain:
-			c.refuse(f.Type, at, "it is not exported; export it, or give "+t.String()+" the methods MarshalBinary and UnmarshalBinary")
+			c.refuse(f.Type, at, "it is not exported; export it, give "+t.String()+" the methods MarshalBinary and UnmarshalBinary, or register a codec for it")
 		default:
 			c.add(p, f.Type, at, off+f.Offset)
 		}
 	}
 }
 
+// An array of so many elements and bytes at most is flattened into a program.
+const (
+	maxFlat      = 16
+	maxFlatBytes = 512
+)
+
 func (c *compiler) addArray(p *program, t reflect.Type, path string, off uintptr) {
-	if t.Len() == 0 {
-		return
-	}
-	if isByte(t.Elem()) {
-		p.add(step{code: opByteArray, off: off, n: t.Len()}, t.Len())
+	elem := t.Elem()
+	if t.Len() <= maxFlat && t.Size() <= maxFlatBytes {
+		for i := range t.Len() {
+			errs := len(c.errs)
+			c.add(p, elem, path+"[]", off+uintptr(i)*elem.Size())
+			if len(c.errs) > errs {
+				return // every element says the same
+			}
+		}
 		return
 	}
 	// A program of its own: an entered one may be incomplete, and the array's
 	// length in bytes is needed now. A type contains itself only by reference, so
 	// this ends.
-	sub := &program{size: t.Elem().Size()}
-	c.add(sub, t.Elem(), path+"[]", 0)
-	if len(sub.steps) > 0 {
-		p.add(step{code: opArray, off: off, n: t.Len(), sub: sub}, t.Len()*sub.min)
+	sub := &program{size: elem.Size()}
+	c.add(sub, elem, path+"[]", 0)
+	if sub.min > 0 {
+		p.addPart(part{code: opArray, off: off, n: t.Len(), sub: sub, path: path}, t.Len()*sub.min)
 	}
 }
 
 func (c *compiler) addSlice(p *program, t reflect.Type, path string, off uintptr) {
 	elem := t.Elem()
+	s := part{off: off, typ: t, path: path}
 	switch {
-	case isByte(elem):
-		p.add(step{code: opBytes, off: off}, 1)
+	case ownOf(elem) != nil: // whatever it looks like
+		s.code = opSlice
+	case elem.Kind() == reflect.Uint8 || elem.Kind() == reflect.Int8:
+		s.code = opBytes
+		p.addPart(s, 1)
 		return
 	case elem.Kind() == reflect.String:
-		p.add(step{code: opStrings, off: off}, 1)
+		s.code = opStrings
+		p.addPart(s, 1)
 		return
+	case dense(elem):
+		s.code = opImages
+	default:
+		s.code = opSlice
 	}
-	s := step{code: opSlice, off: off, typ: t, sub: c.program(elem, path+"[]")}
-	if pointerFree(elem) {
+	if s.code == opSlice && pointerFree(elem) {
 		s.code = opPlainSlice
 	}
-	c.elements = append(c.elements, element{path + "[]", elem, s.sub})
-	p.add(s, 1)
+	s.sub = c.program(elem, path+"[]")
+	c.elements = append(c.elements, element{path: path + "[]", typ: elem, prog: s.sub})
+	p.addPart(s, 1)
 }
 
 func (c *compiler) addMap(p *program, t reflect.Type, path string, off uintptr) {
@@ -194,13 +241,36 @@ func (c *compiler) addMap(p *program, t reflect.Type, path string, off uintptr) 
 		key:  c.program(t.Key(), path+"[key]"),
 		elem: c.program(t.Elem(), path+"[value]"),
 	}
-	m.text = t.Key() == reflect.TypeFor[string]() && t.Elem() == reflect.TypeFor[string]()
+	text := reflect.TypeFor[string]()
+	m.text = t.Key() == text && t.Elem() == text && ownOf(text) == nil
 	m.scratch = sync.Pool{New: func() any { return newMapScratch(t) }}
-	p.add(step{code: opMap, off: off, maps: m}, 1)
+	p.addPart(part{code: opMap, off: off, path: path, maps: m}, 1)
 }
 
-func (p *program) add(s step, least int) {
-	p.steps = append(p.steps, s)
+// addMove adds memory to the head, and to the last move if it goes on there.
+func (p *program) addMove(off, size uintptr) {
+	n := int(size)
+	if n == 0 {
+		return
+	}
+	if last := len(p.moves) - 1; last >= 0 && p.moves[last].mem+uintptr(p.moves[last].n) == off && p.moves[last].at+p.moves[last].n == p.head {
+		p.moves[last].n += n
+	} else {
+		p.moves = append(p.moves, move{mem: off, at: p.head, n: n})
+	}
+	p.head += n
+	p.min += n
+}
+
+func (p *program) addText(texts []text, off uintptr, head int) []text {
+	texts = append(texts, text{mem: off, at: p.head})
+	p.head += head
+	p.min += head
+	return texts
+}
+
+func (p *program) addPart(s part, least int) {
+	p.parts = append(p.parts, s)
 	p.min += least
 }
 
@@ -208,38 +278,30 @@ func (c *compiler) refuse(t reflect.Type, path, why string) {
 	c.errs = append(c.errs, fmt.Sprintf("%s (%v): %s", path, t, why))
 }
 
-// basic returns the operation for a type without parts, and how many bytes it
-// writes at least.
-func basic(t reflect.Type) (code opcode, least int, ok bool) {
-	switch t.Kind() {
-	case reflect.Bool:
-		return opBool, 1, true
-	case reflect.Int8, reflect.Uint8:
-		return opByte, 1, true
-	case reflect.Int16:
-		return opInt16, 1, true
-	case reflect.Int32:
-		return opInt32, 1, true
-	case reflect.Int64:
-		return opInt64, 1, true
-	case reflect.Uint16:
-		return opUint16, 1, true
-	case reflect.Uint32:
-		return opUint32, 1, true
-	case reflect.Uint64:
-		return opUint64, 1, true
-	case reflect.Int:
-		return [...]opcode{opInt32, opInt64}[unsafe.Sizeof(0)/8], 1, true
-	case reflect.Uint, reflect.Uintptr:
-		return [...]opcode{opUint32, opUint64}[unsafe.Sizeof(0)/8], 1, true
-	case reflect.Float32:
-		return op4Bytes, 4, true
-	case reflect.Float64:
-		return op8Bytes, 8, true
-	case reflect.String:
-		return opString, 1, true
+// ownOf returns how values of type t are encoded other than by what they consist
+// of, or nil: by the codec that was registered for them, as protobuf messages,
+// or by their own methods.
+func ownOf(t reflect.Type) own {
+	if r := registeredCodec(t); r != nil {
+		return r
 	}
-	return 0, 0, false
+	if t.Kind() == reflect.Pointer {
+		if isMessage(t.Elem()) {
+			return message{t.Elem()}
+		}
+		return nil
+	}
+	if isTime(t) {
+		return nil
+	}
+	if m := marshalerOf(t); m != nil {
+		return m
+	}
+	return nil
 }
 
-func isByte(t reflect.Type) bool { return t.Kind() == reflect.Uint8 || t.Kind() == reflect.Int8 }
+// isMessage reports whether t is the struct of a protobuf message.
+func isMessage(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(reflect.TypeFor[proto.Message]()) &&
+		!promoted(t, "ProtoReflect") && registeredCodec(t) == nil && marshalerOf(t) == nil
+}

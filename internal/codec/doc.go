@@ -4,24 +4,27 @@
 // # Its room
 //
 // The task package compiles one [Codec] per record type when the graph is built, and
-// writes records with it into network buffers; a state backend writes values.
-// The package imports nothing of the project. It knows neither buffers nor
+// writes records with it into network buffers; a state backend writes values;
+// the root package registers what users say of their types. The package imports
+// nothing of the project. It knows neither buffers nor
 // checksums, and keeps no versions: both ends run the same executable.
 //
 // # Types
 //
-// [For] compiles a type by reflection into a flat program, a list of steps
-// {operation, offset}; [Codec.Append] and [Codec.Decode] run it over the value's
-// memory, without reflection (maps, and the allocation of slices and pointers
-// whose elements hold pointers, go through package reflect, which has the only
-// door to them). [Codec.Raw] tells that T needs no codec at all.
+// [For] compiles a type by reflection into a flat program; [Codec.Append] and
+// [Codec.Decode] run it over the value's memory, without reflection (maps,
+// interfaces, and the allocation of slices and pointers whose elements hold
+// pointers, go through package reflect, which has the only door to them).
+// [Codec.Raw] tells that T needs no codec at all. If T is [Codec.Flat], many
+// values lie in a [Block], which is written and read fastest: a field at a time
+// for all values, with one copy for all of their strings.
 //
 // # What is supported
 //
 // Booleans, integers, floats, complex numbers, strings, slices, arrays, maps,
-// pointers, structs, embedded or not, also recursive types, and named types of
-// all of these. nil and empty stay apart. Pointers are followed: a value is a
-// tree, and what two pointers share becomes two. A value nested deeper than
+// pointers, structs, embedded or not, also recursive and generic types, and named
+// types of all of these. nil and empty stay apart. Pointers are followed: a value
+// is a tree, and what two pointers share becomes two. A value nested deeper than
 // 10,000 is taken to be cyclic.
 //
 // A time.Time keeps its instant to the nanosecond. UTC stays UTC and Local stays
@@ -29,28 +32,65 @@
 // becomes a fixed zone of the name and offset it had at that instant. The
 // monotonic reading is dropped.
 //
-// A type that holds pointers and implements encoding.BinaryMarshaler (or, better,
-// encoding.BinaryAppender) and encoding.BinaryUnmarshaler itself is written by
-// its own methods; methods promoted from an embedded field do not count. A type
-// without pointers is written by its fields, also unexported ones, which say all
+// A type is written otherwise than by what it consists of in this order: by the
+// codec that was registered for it ([Register]); as a protobuf message, if it is
+// a pointer to one, by the deterministic wire format; by its own methods, if it
+// holds pointers, which are those of encoding.BinaryAppender or
+// encoding.BinaryMarshaler with encoding.BinaryUnmarshaler, or of encoding/gob's
+// GobEncoder with GobDecoder, as the numbers of math/big have. Methods promoted
+// from an embedded field do not count. A type without pointers and without a
+// registered codec is written by its fields, also unexported ones, which say all
 // there is.
 //
-// Refused are functions, channels, interfaces, unsafe pointers, locks, and
-// unexported fields of structs that hold pointers; each with its path, all at once.
+// The value of an interface may be of any type that implements it and was
+// registered before the codec was compiled ([RegisterType]).
+//
+// Refused are functions, channels, unsafe pointers, locks, interfaces that no
+// registered type implements, protobuf messages that are no pointers, and
+// unexported fields of structs that hold pointers; each with its path, all at
+// once.
 //
 // # The encoding
 //
-// Values follow each other without names or types. Integers wider than a byte are
-// varints (signed ones zigzag), bytes and booleans one byte, floats 4 or 8 bytes
-// little-endian. Strings and the output of marshalers are a varint length and the
-// bytes; slices and maps are 0 for nil, or length + 1 and the elements; pointers
-// are 0 for nil, or 1 and the value. A time is its second since 1970 as a signed
-// varint, its nanosecond as a varint, and 0 for UTC, 1 for Local, or 2 and a
-// zone's name and offset. Golden bytes in testdata hold it.
+// Values follow each other without names or types. A value is its head, its
+// texts and its parts.
+//
+// The head has everything of fixed size in the order of the fields, structs and
+// short arrays flattened, without padding: booleans as a byte 0 or 1, integers,
+// floats and complex numbers as they lie in memory, which on the platforms that
+// Weir is tested on is little-endian; of a string its length in 4 bytes; of a
+// time its second since 1970 in 8, its nanosecond in 4, and in 4 the length of
+// its zone: 0 for UTC, 2^32-1 for Local.
+//
+// The texts are the bytes of the strings, then the zones of the times: 4 bytes of
+// offset in seconds and the name.
+//
+// The parts are the fields of no fixed size, in order. Slices and maps are a
+// varint, 0 for nil or else length + 1, and the elements, which of a slice of
+// bytes or numbers are its memory; in a slice of strings, and in a map of strings
+// to strings, the length of a string is a varint. Pointers are 0 for nil, or 1 and
+// the value; interfaces 0 for nil, or 1, the id of the type in 4 bytes, and the
+// value. What encodes itself is a varint length and the bytes; a pointer to a
+// message begins with a byte 0 for nil, or 1. Arrays of more than 16 elements or
+// 512 bytes that are no plain memory are their elements.
+//
+// Golden bytes in testdata hold it. They are no promise to users: what is stored
+// for longer than a job runs needs a version beside it.
+//
+// # What a string keeps alive
+//
+// A decoded string is part of a copy that it shares with the strings of its batch
+// (a flat type) or its buffer (others), 32 KiB at most by default; for a record
+// that is larger than a buffer, with its own. Who keeps one string for long keeps
+// the copy. Keys are cloned by the tables that keep them. An accumulator keeps
+// what the user's function put into it, which therefore clones, with
+// strings.Clone, the strings of records that it keeps for long.
 //
 // # Concurrency
 //
-// A Codec is immutable and may be used concurrently.
+// A Codec is immutable and may be used concurrently. So may the registry; what is
+// registered after a codec was compiled does not change it. A [Block] and a
+// [BlockReader] have one owner.
 //
 // # Invariants
 //
@@ -58,11 +98,13 @@
 //     the bytes that were written.
 //   - D2: Decode of any bytes returns without a panic, and allocates no more than
 //     a constant times their length.
-//   - D3: decoded strings are parts of the string that was decoded, never copies.
+//   - D3: decoded strings are parts of the string that was decoded, or of the one
+//     copy that is made of a block's texts for a batch; never of the block itself.
 //
 // # Errors
 //
 // For lists what a type holds that cannot be encoded. Decode wraps [ErrCorrupt].
-// Append cannot fail but by a value's own MarshalBinary, or by a cycle: then it
-// panics with an error that wraps [ErrEncode], and the record's task fails.
+// Append cannot fail but by a value's own methods or codec, by a value of an
+// interface whose type is not registered, or by a cycle: then it panics with an
+// error that wraps [ErrEncode] and has the path, and the record's task fails.
 package codec

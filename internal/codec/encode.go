@@ -1,12 +1,10 @@
 package codec
 
 import (
-	"encoding"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
-	"reflect"
-	"time"
+	"slices"
 	"unsafe"
 )
 
@@ -22,43 +20,27 @@ type slice struct {
 
 // append appends the encoding of the value at base.
 func (p *program) append(dst []byte, base unsafe.Pointer, depth int) []byte {
-	for i := range p.steps {
-		s := &p.steps[i]
-		at := unsafe.Add(base, s.off)
-		switch s.code {
-		case opBool, opByte:
-			dst = append(dst, *(*byte)(at))
-		case opInt16:
-			dst = appendInt(dst, int64(*(*int16)(at)))
-		case opInt32:
-			dst = appendInt(dst, int64(*(*int32)(at)))
-		case opInt64:
-			dst = appendInt(dst, *(*int64)(at))
-		case opUint16:
-			dst = appendUint(dst, uint64(*(*uint16)(at)))
-		case opUint32:
-			dst = appendUint(dst, uint64(*(*uint32)(at)))
-		case opUint64:
-			dst = appendUint(dst, *(*uint64)(at))
-		case op4Bytes:
-			dst = binary.LittleEndian.AppendUint32(dst, *(*uint32)(at))
-		case op8Bytes:
-			dst = binary.LittleEndian.AppendUint64(dst, *(*uint64)(at))
-		case opString:
-			dst = appendString(dst, *(*string)(at))
-		case opByteArray:
-			dst = append(dst, unsafe.Slice((*byte)(at), s.n)...)
-		default:
-			dst = s.appendParts(dst, at, depth)
+	if n := p.room(base); n > 0 {
+		start := len(dst)
+		dst = slices.Grow(dst, n)[:start+n]
+		head := unsafe.Pointer(&dst[start])
+		texts := head
+		if n > p.head {
+			texts = unsafe.Add(head, p.head)
 		}
+		p.put(head, texts, base)
+	}
+	for i := range p.parts {
+		s := &p.parts[i]
+		dst = s.append(dst, unsafe.Add(base, s.off), depth)
 	}
 	return dst
 }
 
-// appendParts appends a value that is not of fixed size in memory, or has parts.
-func (s *step) appendParts(dst []byte, at unsafe.Pointer, depth int) []byte {
+// append appends a value that is of no fixed size.
+func (s *part) append(dst []byte, at unsafe.Pointer, depth int) []byte {
 	if depth > maxDepth {
-		panic(fmt.Errorf("%w: it is nested deeper than %d; is it cyclic?", ErrEncode, maxDepth))
+		panic(fmt.Errorf("%w: %s: it is nested deeper than %d; is it cyclic?", ErrEncode, s.path, maxDepth))
 	}
 	switch s.code {
 	case opBytes:
@@ -69,6 +51,12 @@ func (s *step) appendParts(dst []byte, at unsafe.Pointer, depth int) []byte {
 		dst = appendLen(dst, len(v), v == nil)
 		for _, e := range v {
 			dst = appendString(dst, e)
+		}
+	case opImages:
+		v := (*slice)(at)
+		dst = appendLen(dst, v.len, v.data == nil)
+		if v.len > 0 {
+			dst = append(dst, unsafe.Slice((*byte)(v.data), uintptr(v.len)*s.sub.size)...)
 		}
 	case opSlice, opPlainSlice:
 		v := (*slice)(at)
@@ -84,18 +72,17 @@ func (s *step) appendParts(dst []byte, at unsafe.Pointer, depth int) []byte {
 		dst = s.sub.append(append(dst, 1), v, depth+1)
 	case opMap:
 		dst = s.maps.append(dst, at, depth+1)
-	case opTime:
-		dst = appendTime(dst, *(*time.Time)(at))
-	case opMarshal:
-		dst = s.own.append(dst, at)
-	default: // plain values are encoded where the others are told apart
+	case opInterface:
+		dst = s.appendInterface(dst, at, depth+1)
+	case opOwn:
+		dst = s.appendOwn(dst, at)
 	}
 	return dst
 }
 
 // appendAll appends the n elements that begin at p.
 func (p *program) appendAll(dst []byte, at unsafe.Pointer, n, depth int) []byte {
-	if len(p.steps) == 0 {
+	if p.min == 0 {
 		return dst
 	}
 	for i := range n {
@@ -112,10 +99,6 @@ func appendUint(dst []byte, v uint64) []byte {
 	return append(dst, byte(v))
 }
 
-func appendInt(dst []byte, v int64) []byte {
-	return appendUint(dst, uint64(v)<<1^uint64(v>>63))
-}
-
 func appendString(dst []byte, v string) []byte {
 	return append(appendUint(dst, uint64(len(v))), v...)
 }
@@ -128,44 +111,18 @@ func appendLen(dst []byte, n int, isNil bool) []byte {
 	return appendUint(dst, uint64(n)+1)
 }
 
-// Locations of a time.
-const (
-	zoneUTC byte = iota
-	zoneLocal
-	zoneFixed
-)
-
-func appendTime(dst []byte, t time.Time) []byte {
-	dst = appendInt(dst, t.Unix())
-	dst = appendUint(dst, uint64(t.Nanosecond()))
-	switch t.Location() {
-	case time.UTC:
-		return append(dst, zoneUTC)
-	case time.Local:
-		return append(dst, zoneLocal)
-	}
-	name, offset := t.Zone()
-	dst = appendString(append(dst, zoneFixed), name)
-	return appendInt(dst, int64(offset))
-}
-
-// append appends what the value at p says of itself, after its length. Most
-// lengths fit the byte that is left for them; else the value moves up.
-func (m *marshaler) append(dst []byte, at unsafe.Pointer) []byte {
-	v := reflect.NewAt(m.typ, at).Interface()
-	if !m.appends {
-		b, err := v.(encoding.BinaryMarshaler).MarshalBinary()
-		if err != nil {
-			panic(fmt.Errorf("%w: MarshalBinary of a %v: %w", ErrEncode, m.typ, err))
-		}
-		return append(appendUint(dst, uint64(len(b))), b...)
-	}
+// appendOwn appends what a value says of itself, after its length. Most lengths
+// fit the byte that is left for them; else the value moves up.
+func (s *part) appendOwn(dst []byte, at unsafe.Pointer) []byte {
 	start := len(dst)
-	dst, err := v.(encoding.BinaryAppender).AppendBinary(append(dst, 0))
+	dst, err := s.own.append(append(dst, 0), at)
 	if err != nil {
-		panic(fmt.Errorf("%w: AppendBinary of a %v: %w", ErrEncode, m.typ, err))
+		panic(fmt.Errorf("%w: %s (%v): %w", ErrEncode, s.path, s.typ, err))
 	}
 	n := len(dst) - start - 1
+	if n < 0 {
+		panic(fmt.Errorf("%w: %s (%v): its codec returned less than it was to append to", ErrEncode, s.path, s.typ))
+	}
 	if n < 0x80 {
 		dst[start] = byte(n)
 		return dst

@@ -2,12 +2,15 @@ package codec_test
 
 import (
 	"encoding/hex"
+	"math/big"
 	"os"
 	"reflect"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirstream/weir/internal/codec"
 )
@@ -51,17 +54,38 @@ func TestGolden(t *testing.T) {
 	golden(t, "int", 1)
 	golden(t, "uint8", uint8(200))
 	golden(t, "uint16", uint16(200))
+	golden(t, "uint32", uint32(0x01020304))
 	golden(t, "uint64", uint64(1<<64-1))
+	golden(t, "uintptr", uintptr(7))
 	golden(t, "float32", float32(1))
 	golden(t, "float64", 1.0)
+	golden(t, "complex64", complex64(complex(1, -2)))
 	golden(t, "complex128", complex(1, -2))
+	golden(t, "duration", time.Duration(5))
+	golden(t, "padded", struct {
+		A int8
+		B int32
+		C bool
+		D uint16
+	}{1, 2, true, 3})
+}
+
+func TestGoldenParts(t *testing.T) {
 	golden(t, "string", "JFK")
+	golden(t, "texts", struct {
+		A string
+		B uint8
+		C carrier
+	}{"ab", 7, "c"})
+	golden(t, "long-array", [17]string{0: "a", 16: "z"})
 	golden(t, "bytes", []byte("JFK"))
 	golden(t, "bytes-nil", []byte(nil))
 	golden(t, "bytes-empty", []byte{})
 	golden(t, "array", [3]byte{1, 2, 3})
 	golden(t, "strings", []string{"a", ""})
 	golden(t, "ints", []int{1, -1})
+	golden(t, "bools", []bool{true, false})
+	golden(t, "slice-of-structs", []struct{ S string }{{"a"}})
 	golden(t, "map", map[string]int{"a": 1})
 	golden(t, "map-text", map[string]string{"a": "b"})
 	golden(t, "map-nil", map[string]int(nil))
@@ -75,6 +99,11 @@ func TestGolden(t *testing.T) {
 	golden(t, "embedding", embedding{base{"i", []carrier{"A"}}, nil, time.Unix(0, 0).UTC(), 3})
 	golden(t, "marshaler", temperature(1))
 	golden(t, "appender", polarOf(3))
+	golden(t, "gob", *big.NewInt(256))
+	golden(t, "message-nil", (*durationpb.Duration)(nil))
+	golden(t, "registered", reversed{"JFK"})
+	golden(t, "interface", shape(square{"s"}))
+	golden(t, "interface-nil", shape(nil))
 }
 
 // record is what the fuzz target decodes: every operation is in it.

@@ -65,7 +65,11 @@ func (m *mapType) append(dst []byte, at unsafe.Pointer, depth int) []byte {
 const presize = 256
 
 func (m *mapType) decode(src string, pos int, at unsafe.Pointer, depth int) (int, error) {
-	n, pos, err := decodeLen(src, pos, m.key.min+m.elem.min)
+	least := m.key.min + m.elem.min
+	if m.text {
+		least = 2 // a length each
+	}
+	n, pos, err := decodeLen(src, pos, least)
 	if err != nil {
 		return 0, err
 	}

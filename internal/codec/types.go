@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"encoding"
 	"reflect"
 	"runtime"
 	"sync"
@@ -24,6 +23,52 @@ func pointerFree(t reflect.Type) bool {
 	return t.Kind() >= reflect.Bool && t.Kind() <= reflect.Complex128
 }
 
+// raw reports whether the memory of a value of type t is the value, for any
+// process of the same executable.
+func raw(t reflect.Type) bool {
+	if registeredCodec(t) != nil {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !raw(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	case reflect.Array:
+		return t.Len() == 0 || raw(t.Elem())
+	}
+	return pointerFree(t)
+}
+
+// dense reports whether the memory of a value of type t is its encoding: raw,
+// without booleans, which are checked, and without padding or blank fields,
+// which hold anything.
+func dense(t reflect.Type) bool {
+	if ownOf(t) != nil || refusal(t) != "" {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return false
+	case reflect.Struct:
+		end := uintptr(0)
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if f.Offset != end || f.Name == "_" || !dense(f.Type) {
+				return false
+			}
+			end += f.Type.Size()
+		}
+		return end == t.Size()
+	case reflect.Array:
+		return t.Len() == 0 || dense(t.Elem())
+	}
+	return pointerFree(t)
+}
+
 // isTime reports whether t is time.Time or defined as it.
 func isTime(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t.ConvertibleTo(reflect.TypeFor[time.Time]())
@@ -39,15 +84,13 @@ func refusal(t reflect.Type) string {
 		return "a channel cannot be encoded; send the values themselves"
 	case reflect.UnsafePointer:
 		return "an address means nothing in another process"
-	case reflect.Interface:
-		return "the type of an interface's value is open; use a concrete type, or a struct with a pointer per alternative"
-	}
-	ptr := reflect.PointerTo(t)
-	if _, ok := ptr.MethodByName("ProtoReflect"); ok && t.Kind() == reflect.Struct && marshalerOf(t) == nil {
-		return "a protobuf message keeps its data in unexported fields; wrap it in a type whose MarshalBinary and UnmarshalBinary call proto.Marshal and proto.Unmarshal"
-	}
-	if t.Kind() == reflect.Struct && ptr.Implements(reflect.TypeFor[sync.Locker]()) && !promoted(t, "Lock") {
-		return "a lock is not data"
+	case reflect.Struct:
+		if isMessage(t) {
+			return "a protobuf message must not be copied; use a pointer to it"
+		}
+		if reflect.PointerTo(t).Implements(reflect.TypeFor[sync.Locker]()) && !promoted(t, "Lock") {
+			return "a lock is not data"
+		}
 	}
 	return ""
 }
@@ -55,12 +98,14 @@ func refusal(t reflect.Type) string {
 // keyRefusal says why type t cannot be the key of a map that is encoded. A key
 // must be found again by what it says, and not by its identity.
 func keyRefusal(t reflect.Type) string {
-	if isTime(t) || marshalerOf(t) != nil {
+	if registeredCodec(t) != nil || isTime(t) || t.Kind() != reflect.Pointer && ownOf(t) != nil {
 		return ""
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return "a pointer as a key of a map would lose its identity; use the value"
+	case reflect.Interface:
+		return "the type of an interface's value is open; use a concrete type as the key of a map"
 	case reflect.Struct:
 		for i := range t.NumField() {
 			if why := keyRefusal(t.Field(i).Type); why != "" {
@@ -71,31 +116,6 @@ func keyRefusal(t reflect.Type) string {
 		return keyRefusal(t.Elem())
 	}
 	return refusal(t)
-}
-
-// marshaler is how values that encode themselves do it.
-type marshaler struct {
-	typ     reflect.Type
-	appends bool // by AppendBinary
-}
-
-// marshalerOf returns how type t encodes itself, or nil if it does not, or if it
-// has no need to.
-func marshalerOf(t reflect.Type) *marshaler {
-	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || pointerFree(t) {
-		return nil
-	}
-	ptr := reflect.PointerTo(t)
-	if !ptr.Implements(reflect.TypeFor[encoding.BinaryUnmarshaler]()) || promoted(t, "UnmarshalBinary") {
-		return nil
-	}
-	if ptr.Implements(reflect.TypeFor[encoding.BinaryAppender]()) && !promoted(t, "AppendBinary") {
-		return &marshaler{t, true}
-	}
-	if ptr.Implements(reflect.TypeFor[encoding.BinaryMarshaler]()) && !promoted(t, "MarshalBinary") {
-		return &marshaler{t, false}
-	}
-	return nil
 }
 
 // promoted reports whether *t has the method from an embedded field and not of
