@@ -1,10 +1,17 @@
 package task
 
 import (
+	"maps"
 	"testing"
 
 	"pgregory.net/rapid"
 )
+
+// preAggregable is a window operator that takes partial results.
+type preAggregable[K comparable, T, A, O any] interface {
+	Operator
+	PreAggregated(Records[T]) (PreAggregatedExchange[K, T, A, O], error)
+}
 
 // preAggregated is a sender with pre-aggregation, a wire, and a window operator
 // behind each channel.
@@ -12,19 +19,19 @@ type preAggregated[K comparable, T, A, O any] struct {
 	wire    *wire
 	sender  *preAggregator[K, T, A, O]
 	readers []reader
-	windows []*tumblingReceiver[K, T, A, O]
+	windows []signals
 	outs    []recorder[O]
 	ctx     *Context // of the receivers
 }
 
-func newPreAggregated[K comparable, T, A, O any](t testing.TB, channels int, operator TumblingAggregate[K, T, A, O]) *preAggregated[K, T, A, O] {
+func newPreAggregated[K comparable, T, A, O any](t testing.TB, channels int, operator preAggregable[K, T, A, O]) *preAggregated[K, T, A, O] {
 	t.Helper()
 	p := &preAggregated[K, T, A, O]{wire: newWire(t, channels, 1024, 2000, 0), ctx: testContext(t), outs: make([]recorder[O], channels)}
 	x := must[PreAggregatedExchange[K, T, A, O]](t)(operator.PreAggregated(must[Records[T]](t)(NewRecords[T]())))
 	p.sender = must[any](t)(x.Writer(p.wire.ctx, p.wire.outlet)).(*preAggregator[K, T, A, O])
 	for c := range channels {
 		built := must[Inputs](t)(operator.Build(p.ctx, to(Receiver[O](&p.outs[c]))))[0]
-		p.windows = append(p.windows, built.(*tumblingReceiver[K, T, A, O]))
+		p.windows = append(p.windows, built.(signals))
 		p.readers = append(p.readers, must[reader](t)(x.Reader(p.ctx, built)))
 	}
 	return p
@@ -52,62 +59,41 @@ func (p *preAggregated[K, T, A, O]) deliver(t testing.TB) {
 	}
 }
 
-// TestPreAggregation compares windows behind pre-aggregation with a table: for
+// TestPreAggregation compares windows behind pre-aggregation with the model: for
 // any times, watermarks and flushes, whether it is on or has switched itself off
 // in between, results and the number of late records are the same.
 func TestPreAggregation(t *testing.T) {
 	tb := t
 	rapid.Check(t, func(t *rapid.T) {
-		const size = 10
-		keys, a := sums(func(v int64) int { return int(v % 7) })
-		p := newPreAggregated(tb, rapid.IntRange(1, 3).Draw(t, "channels"), TumblingAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: size})
-		type slot struct {
-			start int64
-			key   int
+		size := rapid.Int64Range(1, 30).Draw(t, "size")
+		slide, offset := rapid.Int64Range(1, size).Draw(t, "slide"), rapid.Int64Range(-20, 20).Draw(t, "offset")
+		keys := must[KeySelector[int, int64]](tb)(NewKeySelector(func(v int64) int { return int(v % 7) }))
+		a := listAggregation(rapid.Bool().Draw(t, "subtract"))
+		var operator preAggregable[int, int64, listed, modelResult] = SlidingAggregate[int, int64, listed, modelResult]{
+			Keys: keys, Aggregation: a, Size: size, Slide: slide, Offset: offset,
 		}
-		model, late, watermark := map[slot]*sum{}, uint64(0), NoTime
-		var want []sumResult
-		fire := func() {
-			for s, acc := range model {
-				if s.start+size-1 <= watermark {
-					want = append(want, sumResult{s.key, s.start, s.start + size, *acc})
-					delete(model, s)
-				}
-			}
+		if rapid.Bool().Draw(t, "tumbling") {
+			slide = size
+			operator = TumblingAggregate[int, int64, listed, modelResult]{Keys: keys, Aggregation: a, Size: size, Offset: offset}
 		}
+		p := newPreAggregated(tb, rapid.IntRange(1, 3).Draw(t, "channels"), operator)
+		model := newWindowModel(size, slide, offset, 0)
+		value := int64(0)
 		for range rapid.IntRange(0, 30).Draw(t, "steps") {
 			switch rapid.IntRange(0, 4).Draw(t, "step") {
 			case 0, 1:
-				values := rapid.SliceOfN(rapid.Int64Range(0, 100), 0, 30).Draw(t, "values")
+				values := make([]int64, rapid.IntRange(0, 30).Draw(t, "records"))
 				times := make([]int64, len(values))
-				for i, v := range values {
-					times[i] = rapid.Int64Range(0, 60).Draw(t, "time")
-					s := slot{times[i] / size * size, int(v % 7)}
-					if s.start+size-1 <= watermark {
-						late++
-						continue
-					}
-					if model[s] == nil {
-						model[s] = &sum{Initial: 1000}
-					}
-					model[s].Count++
-					model[s].Sum += v
+				for i := range values {
+					value++
+					values[i], times[i] = value, rapid.Int64Range(-10, 60).Draw(t, "time")
+					model.push(int(value%7), value, times[i])
 				}
 				if err := p.sender.Push(values, times); err != nil {
 					t.Fatal(err)
 				}
 			case 2:
-				watermark = max(watermark, rapid.Int64Range(0, 70).Draw(t, "watermark"))
-				if err := p.sender.Watermark(watermark); err != nil {
-					t.Fatal(err)
-				}
-				// In-band, with an open buffer: then it is the receiver's before
-				// anything later.
-				for c := range p.wire.outlet.channels {
-					p.wire.outlet.seal(c)
-				}
-				p.wire.outlet.sendWatermarks()
-				fire()
+				p.advance(t, model, max(model.watermark, rapid.Int64Range(-10, 70).Draw(t, "watermark")))
 			case 3:
 				p.sender.gain = gain{off: rapid.Bool().Draw(t, "off"), rest: 50}
 				if p.sender.gain.off {
@@ -125,27 +111,46 @@ func TestPreAggregation(t *testing.T) {
 				}
 			}
 		}
-		watermark = MaxTime
-		if err := p.sender.Watermark(MaxTime); err != nil {
-			t.Fatal(err)
-		}
-		fire()
+		p.advance(t, model, MaxTime)
 		if err := p.sender.End(); err != nil {
 			t.Fatal(err)
 		}
 		p.deliver(tb)
-		var got []record[sumResult]
+		got, want := map[modelResult]int{}, map[modelResult]int{}
 		for i := range p.outs {
-			got = append(got, p.outs[i].records...)
+			for _, r := range p.outs[i].records {
+				got[sorted(r.Value)]++
+			}
 		}
-		checkResults(t, got, want)
-		if got := p.ctx.figures.LateDropped.Load(); got != late {
-			t.Fatalf("%d records were late, want %d", got, late)
+		for _, r := range model.take() {
+			want[sorted(r)]++
+		}
+		if !maps.Equal(got, want) {
+			t.Fatalf("size %d, slide %d, offset %d:\ngot  %v\nwant %v", size, slide, offset, got, want)
+		}
+		if got := p.ctx.figures.LateDropped.Load(); got != uint64(len(model.late)) {
+			t.Fatalf("%d records were late, want %d", got, len(model.late))
 		}
 		if p.sender.held != 0 {
 			t.Fatalf("%d partial results are held after the end", p.sender.held)
 		}
 	})
+}
+
+// advance sends a watermark in-band, with an open buffer: then it is the receiver's
+// before anything later.
+func (p *preAggregated[K, T, A, O]) advance(t *rapid.T, model *windowModel, watermark int64) {
+	if err := p.sender.Watermark(watermark); err != nil {
+		t.Fatal(err)
+	}
+	model.advance(watermark)
+	if watermark == MaxTime {
+		return // it goes with the end
+	}
+	for c := range p.wire.outlet.channels {
+		p.wire.outlet.seal(c)
+	}
+	p.wire.outlet.sendWatermarks()
 }
 
 // TestPreAggregationSends: partial results leave in the place of records, and

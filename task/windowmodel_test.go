@@ -258,10 +258,12 @@ func (w *windowTest) normal(r modelResult) modelResult {
 	if w.inOrder {
 		return r
 	}
-	var values []int
-	for _, f := range splitNumbers(r.records) {
-		values = append(values, f)
-	}
+	return sorted(r)
+}
+
+// sorted returns a result with its records in their own order.
+func sorted(r modelResult) modelResult {
+	values := splitNumbers(r.records)
 	slices.Sort(values)
 	r.records = fmt.Sprint(values)
 	return r
