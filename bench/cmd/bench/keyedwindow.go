@@ -165,6 +165,7 @@ type variant struct {
 	// bench and name are what the figure has.
 	bench, name  string
 	preAggregate bool
+	sliding      report.Sliding
 	// arguments are the job's, beside those of the work.
 	arguments []string
 }
@@ -193,8 +194,11 @@ func (h *harness) runWeir(ctx context.Context, c *cluster.Cluster, w work, v var
 	}
 	figure := report.Figure{
 		Bench: v.bench, System: report.Weir, Variant: v.name, Keys: w.Keys, PreAggregate: v.preAggregate,
-		Events: events, TCPRecords: &records,
+		Sliding: v.sliding, Events: events, TCPRecords: &records,
 		EventsPerSecond: report.Rate(events, float64(outcome.Job.End.UnixMilli()-opened)/1000),
+	}
+	if v.sliding.Panes > 0 {
+		figure.HeldMS = longestHeld(outcome.Stdout)
 	}
 	return figure, h.print(figure)
 }

@@ -49,6 +49,7 @@ type benchmark struct {
 func benchmarks() []benchmark {
 	return []benchmark{
 		{"keyed-window", (*harness).keyedWindow},
+		{"sliding-window", (*harness).slidingWindow},
 		{"strings", (*harness).strings},
 		{"latency", (*harness).latency},
 		{"bounded-memory", (*harness).boundedMemory},
@@ -79,9 +80,9 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.StringVar(&o.name, "run", "", "the `name` of the benchmark to run; without it, all")
 	flags.BoolVar(&o.flink, "flink", false, "compare keyed-window with a real Flink; needs Java and Maven")
 	flags.StringVar(&o.flinkDir, "flink-dir", "../shared/flink", "the `directory` of the script that starts Flink")
-	flags.Func("keys", "the `numbers` of distinct keys that keyed-window and strings are measured with (default 1000,100000)", o.setKeys)
+	flags.Func("keys", "the `numbers` of distinct keys that windows are measured with (default 1000,100000)", o.setKeys)
 	flags.IntVar(&o.pairs, "pairs", 7, "the `number` of pairs of runs that are compared")
-	flags.Float64Var(&o.seconds, "seconds", 3, "about how many `seconds` a run of keyed-window by hand takes")
+	flags.Float64Var(&o.seconds, "seconds", 3, "about how many `seconds` a run of keyed-window takes by hand")
 	flags.DurationVar(&o.duration, "duration", 0, "how long latency and bounded-memory measure; 0 is 15s for each case and 2m")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "run keyed-window and strings once more, with CPU profiles of the workers in this `directory`")
 	if err := flags.Parse(args); err != nil {

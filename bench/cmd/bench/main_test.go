@@ -31,7 +31,7 @@ func TestParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for args, want := range map[string]string{
-		"-run keyed":           "keyed-window, strings, latency, bounded-memory",
+		"-run keyed":           "keyed-window, sliding-window, strings, latency, bounded-memory",
 		"extra":                `"extra"`,
 		"-flink -run latency":  "only keyed-window",
 		"-keys 7,x":            `"x"`,

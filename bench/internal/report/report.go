@@ -25,6 +25,10 @@ type Figure struct {
 	Variant      string `json:"variant,omitempty"`
 	Keys         uint64 `json:"keys"`
 	PreAggregate bool   `json:"preaggregate"`
+	Sliding
+	// HeldMS is the longest time from the first to the last result of a window in one
+	// subtask.
+	HeldMS float64 `json:"held_ms,omitempty"`
 	// Events is how many events the run processed.
 	Events int64 `json:"events"`
 	// TCPRecords is how many records were received over TCP: of the events, or,
@@ -35,6 +39,14 @@ type Figure struct {
 	EventsPerSecond float64 `json:"events_per_second"`
 }
 
+// Sliding is what sliding windows are like. The zero value is for other windows.
+type Sliding struct {
+	// Panes is the windows' size divided by their slide.
+	Panes int64 `json:"panes,omitempty"`
+	// Subtract tells whether the aggregate can subtract; nil is for other windows.
+	Subtract *bool `json:"subtract,omitempty"`
+}
+
 // Comparison is the ratio of two systems that took turns.
 type Comparison struct {
 	Bench string `json:"bench"`
@@ -42,6 +54,9 @@ type Comparison struct {
 	Ratio        string `json:"ratio"`
 	Keys         uint64 `json:"keys"`
 	PreAggregate bool   `json:"preaggregate"`
+	Sliding
+	// HeldMS is the longest of the figures of the first.
+	HeldMS float64 `json:"held_ms,omitempty"`
 	// Pairs is the number of pairs of runs; Median, Low and High are over the
 	// ratios of the pairs, rounded to thousandths.
 	Pairs  int     `json:"pairs"`

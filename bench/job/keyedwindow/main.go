@@ -1,7 +1,11 @@
 // Keyedwindow is the benchmark of the record path: a count and a sum per key in
-// tumbling windows of event time.
+// windows of event time.
 //
-//	keyedwindow [-n events] [-keys n] [-window ms] [-evrate n] [-field] [-strings] [-cpuprofile DIR]
+//	keyedwindow [-n events] [-keys n] [-window ms] [-evrate n] [-panes n] [-subtract] [-field] [-strings] [-cpuprofile DIR]
+//
+// Windows are tumbling ones, or with -panes sliding ones that are so many times as
+// long as -window, with one that begins after each of these. With -subtract the
+// aggregate can subtract.
 //
 // The events are those of the hand-written limit. Keys and event times come from
 // plain closures, or with -field from fields that the engine reads by itself.
@@ -29,8 +33,9 @@ func main() { weir.Main("keyed window", func(env *weir.Env) { build(env, os.Stdo
 // options are the job's arguments.
 type options struct {
 	workload.Params
-	field, strings bool
-	cpuProfile     string
+	panes                    int64
+	subtract, field, strings bool
+	cpuProfile               string
 }
 
 func parse(args []string, usage io.Writer) (options, error) {
@@ -38,6 +43,8 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags := flag.NewFlagSet("keyedwindow", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	o.Flags(flags)
+	flags.Int64Var(&o.panes, "panes", 1, "the size of sliding windows, divided by their slide; 1 is for tumbling windows")
+	flags.BoolVar(&o.subtract, "subtract", false, "let the aggregate of integer keys subtract")
 	flags.BoolVar(&o.field, "field", false, "take keys and times from fields instead of closures")
 	flags.BoolVar(&o.strings, "strings", false, "use strings of 16 bytes as keys")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile of each worker into this `directory`")
@@ -46,6 +53,9 @@ func parse(args []string, usage io.Writer) (options, error) {
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.panes < 1 || o.subtract && o.strings {
+		return o, fmt.Errorf("-panes %d -subtract=%v -strings=%v: there is at least one pane, and only integer keys can be subtracted", o.panes, o.subtract, o.strings)
 	}
 	return o, o.Check()
 }
@@ -68,9 +78,13 @@ func build(env *weir.Env, out io.Writer) {
 		return
 	}
 	events := weir.From(env, "events", source[workload.Event]{params: o.Params, profile: profile, split: newSplit})
+	var counter weir.Aggregator[uint64, workload.Event, countSum, row] = count{}
+	if o.subtract {
+		counter = subtractingCount{}
+	}
 	aggregate(events, o,
 		func(e workload.Event) int64 { return e.Time }, func(e *workload.Event) *int64 { return &e.Time },
-		func(e workload.Event) uint64 { return e.Key }, func(e *workload.Event) *uint64 { return &e.Key }, count{}).
+		func(e workload.Event) uint64 { return e.Key }, func(e *workload.Event) *uint64 { return &e.Key }, counter).
 		To("rows", sink)
 }
 
@@ -84,7 +98,14 @@ func aggregate[K comparable, T any](events weir.Stream[T], o options,
 	} else {
 		keyed = events.WithWatermarks(weir.MonotonousTimestamps(), time).KeyBy(key)
 	}
-	return keyed.Window(weir.Tumbling(o.window())).Aggregate(counter).ID("count and sum")
+	windows := weir.Tumbling(o.window())
+	if o.panes > 1 {
+		windows = weir.Sliding(o.size(), o.window())
+	}
+	return keyed.Window(windows).Aggregate(counter).ID("count and sum")
 }
+
+// size is that of sliding windows.
+func (o options) size() time.Duration { return time.Duration(o.panes) * o.window() }
 
 func (o options) window() time.Duration { return time.Duration(o.Window) * time.Millisecond }

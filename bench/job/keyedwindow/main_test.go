@@ -76,6 +76,57 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestSlidingAnswers also compares the answer with sums that are made window by
+// window.
+func TestSlidingAnswers(t *testing.T) {
+	p := workload.Params{Events: 10_000, Keys: 500, Window: 20, Rate: 100_000}
+	for _, variant := range []string{"-panes 3", "-panes 3 -subtract", "-panes 20", "-panes 20 -subtract"} {
+		panes := int64(3)
+		if strings.Contains(variant, "20") {
+			panes = 20
+		}
+		want := plainAnswer(p, panes)
+		if answer := p.SlidingAnswer(2, panes); answer != want {
+			t.Errorf("the answer for %d panes is %+v, want %+v", panes, answer, want)
+		}
+		for _, preAggregate := range []string{"false", "true"} {
+			var got workload.Result
+			for _, r := range run(t, preAggregate, append(p.Arguments(), strings.Fields(variant)...)...) {
+				got.Add(r.Result)
+			}
+			if got != want {
+				t.Errorf("%q, pre-aggregation %s: %+v, want %+v", variant, preAggregate, got, want)
+			}
+		}
+	}
+}
+
+// plainAnswer adds every event of two splits to each of its windows.
+func plainAnswer(p workload.Params, panes int64) (all workload.Result) {
+	type window struct {
+		key   uint64
+		start int64
+	}
+	windows := map[window]*countSum{}
+	for split := range 2 {
+		events := make([]workload.Event, p.Events)
+		p.Split(split).Fill(events)
+		for _, e := range events {
+			for i := range panes {
+				w := window{e.Key, (e.Time/p.Window - i) * p.Window}
+				if windows[w] == nil {
+					windows[w] = &countSum{}
+				}
+				count{}.Add(windows[w], e)
+			}
+		}
+	}
+	for w, a := range windows {
+		all.Row(w.key, w.start, a.Count, a.Sum)
+	}
+	return all
+}
+
 func TestCPUProfile(t *testing.T) {
 	dir := t.TempDir()
 	run(t, "false", "-n", "1000", "-cpuprofile", dir)
@@ -96,10 +147,10 @@ func TestCPUProfile(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	o, err := parse([]string{"-n", "5", "-keys", "6", "-window", "7", "-evrate", "8", "-field", "-strings", "-cpuprofile", "d"}, io.Discard)
-	if want := (options{workload.Params{Events: 5, Keys: 6, Window: 7, Rate: 8}, true, true, "d"}); o != want || err != nil {
+	if want := (options{Params: workload.Params{Events: 5, Keys: 6, Window: 7, Rate: 8}, panes: 1, field: true, strings: true, cpuProfile: "d"}); o != want || err != nil {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, bad := range []string{"-n 0", "-keys x", "extra", "-bogus"} {
+	for _, bad := range []string{"-n 0", "-panes 0", "-subtract -strings", "-keys x", "extra", "-bogus"} {
 		if _, err := parse(strings.Fields(bad), io.Discard); err == nil {
 			t.Errorf("%s is accepted", bad)
 		}

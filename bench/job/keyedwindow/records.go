@@ -49,6 +49,14 @@ func (count) Result(key uint64, w weir.Window, a *countSum) row {
 	return row{Key: key, Start: w.Start, Count: a.Count, Sum: a.Sum}
 }
 
+// subtractingCount is count with a way to subtract.
+type subtractingCount struct{ count }
+
+func (subtractingCount) Subtract(a, other *countSum) {
+	a.Count -= other.Count
+	a.Sum -= other.Sum
+}
+
 // countNamed is count for events with strings as keys.
 type countNamed struct{}
 
