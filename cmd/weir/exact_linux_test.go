@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/weirstream/weir/internal/answers"
 )
 
 // leastBuffers is the smallest number of network buffers per slot with which
@@ -23,7 +25,7 @@ const leastBuffers = 2*(4+1) + 2*(4*2+1)
 // TestExactAnswersOnACluster compares what a cluster of processes makes of real,
 // out-of-order data with answers that were computed without any engine.
 func TestExactAnswersOnACluster(t *testing.T) {
-	input, want := realData(t, "nyc-departures-2013.csv.gz"), answers(t, realData(t, "expected/nyc_tumbling_1h_origin.csv.gz"))
+	input, want := realData(t, "nyc-departures-2013.csv.gz"), answerRows(t, realData(t, "expected/nyc_tumbling_1h_origin.csv.gz"))
 	bin := build(t)
 	job := filepath.Join(bin, "departures")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", job, "./testdata/departures").CombinedOutput(); err != nil {
@@ -57,6 +59,48 @@ func TestExactAnswersOnACluster(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAllAnswersOnACluster runs the jobs of internal/answers on a cluster of
+// processes, at each kind of buffer timeout.
+func TestAllAnswersOnACluster(t *testing.T) {
+	data := filepath.Dir(realData(t, "expected"))
+	bin := build(t)
+	program := filepath.Join(bin, "answers")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/answers").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	c := startCluster(t, bin)
+	for _, job := range answers.Jobs() {
+		for _, timeout := range []string{"0 ms", "100 ms", "-1"} {
+			t.Run(fmt.Sprintf("%s/timeout=%s", job.Name, timeout), func(t *testing.T) {
+				r := c.weir(t, "run", "-p", "4", "-D", "execution.buffer-timeout.interval="+timeout, program, job.Name, data)
+				if r.code != 0 {
+					t.Fatalf("exit code %d\n%s", r.code, r.stderr)
+				}
+				if err := job.Compare(data, stringsOf(t, r.stdout)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	checkRemote(t, c)
+}
+
+// stringsOf reads the strings that a job has printed as JSON among what weir prints.
+func stringsOf(t *testing.T, stdout string) (all []string) {
+	t.Helper()
+	for line := range strings.Lines(stdout) {
+		if !strings.HasPrefix(line, `"`) {
+			continue
+		}
+		var s string
+		if err := json.Unmarshal([]byte(line), &s); err != nil {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 // networkOf are the settings that give each of two slots so many buffers.
@@ -105,8 +149,8 @@ func realData(t *testing.T, name string) string {
 	return path
 }
 
-// answers returns the rows of an answer file, which are sorted.
-func answers(t *testing.T, path string) []string {
+// answerRows returns the rows of an answer file, which are sorted.
+func answerRows(t *testing.T, path string) []string {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {

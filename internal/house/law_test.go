@@ -220,6 +220,13 @@ var importLaw = []room{
 		},
 	},
 	{
+		dir: "internal/answers", not: "internals: its jobs are a user's programs",
+		may: map[string]string{
+			".":         "the public API",
+			"connector": "it reads files",
+		},
+	},
+	{
 		dir: "internal/process", not: "what a daemon does",
 		may: map[string]string{
 			"leaves":          anyone,
