@@ -30,7 +30,7 @@ func countModel(values, times []int64, size, slide int) (rows []countedRow) {
 
 // countDriver pushes records into an operator, in batches of any size, with
 // watermarks and idle signals between them, and returns what came out.
-func countDriver[A, O any](t *rapid.T, tb testing.TB, w CountAggregate[int, int64, A, O], values, times []int64) (*recorder[O], any) {
+func countDriver[A, O any](tb testing.TB, t *rapid.T, w CountAggregate[int, int64, A, O], values, times []int64) (*recorder[O], any) {
 	tb.Helper()
 	ctx := testContext(tb)
 	out := &recorder[O]{}
@@ -78,7 +78,7 @@ func TestCountWindows(t *testing.T) {
 		want := countModel(values, times, size, slide)
 
 		keys, a := sums(func(v int64) int { return int(v % 5) })
-		out, r := countDriver(t, tb, CountAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: size, Slide: slide}, values, times)
+		out, r := countDriver(tb, t, CountAggregate[int, int64, sum, sumResult]{Keys: keys, Aggregation: a, Size: size, Slide: slide}, values, times)
 		var rows []record[sumResult]
 		for _, w := range want {
 			s := sumResult{Key: w.key, sum: sum{Count: int64(len(w.values)), Initial: 1000}}
@@ -98,7 +98,7 @@ func TestCountWindows(t *testing.T) {
 			emit("again")
 			slices.Reverse(records)
 		})
-		texts, _ := countDriver(t, tb, CountAggregate[int, int64, Collected[int64], string]{Keys: keys, Aggregation: f, Size: size, Slide: slide}, values, times)
+		texts, _ := countDriver(tb, t, CountAggregate[int, int64, Collected[int64], string]{Keys: keys, Aggregation: f, Size: size, Slide: slide}, values, times)
 		var lines []record[string]
 		for _, w := range want {
 			lines = append(lines, record[string]{fmt.Sprint(w.key, 0, 0, w.values), w.time}, record[string]{"again", w.time})

@@ -40,6 +40,7 @@ func (s *stream) batch() (values []event, times []int64, last int64) {
 
 // through pushes a batch and raises the watermark behind it by lag.
 func (s *stream) through(t testing.TB, r *sessionReceiver[int64, event, sum, sum], lag int64) error {
+	t.Helper()
 	values, times, last := s.batch()
 	if err := r.Push(values, times); err != nil {
 		return err
