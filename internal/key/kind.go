@@ -73,32 +73,38 @@ const (
 // For compiles the kind of the key type K. The error names K and every field in
 // it that has no deterministic encoding, with what to use instead.
 func For[K comparable]() (*Kind[K], error) {
+	s, err := compile(reflect.TypeFor[K]())
+	if err != nil {
+		return nil, err
+	}
+	return &Kind[K]{*s}, nil
+}
+
+func compile(t reflect.Type) (*shape, error) {
 	c := compiler{}
-	t := reflect.TypeFor[K]()
 	c.add(t, "", 0)
 	if len(c.errs) > 0 {
 		return nil, fmt.Errorf("key type %v: %s", t, strings.Join(c.errs, "; "))
 	}
-	k := &Kind[K]{}
-	k.leaves = c.leaves
+	s := &shape{leaves: c.leaves}
 	words := 0
-	for _, l := range k.leaves {
+	for _, l := range s.leaves {
 		switch l.op {
 		case opString:
-			k.strings = append(k.strings, l.off)
+			s.strings = append(s.strings, l.off)
 		case opBytes:
-			k.fixed += int(l.size)
+			s.fixed += int(l.size)
 			words += int(l.size+7) / 8
 		case opBool:
-			k.fixed++
+			s.fixed++
 			words++
 		default:
-			k.fixed += 8
+			s.fixed += 8
 			words++
 		}
 	}
-	k.class = classify(k.leaves, words, len(k.strings), t.Size())
-	return k, nil
+	s.class = classify(s.leaves, words, len(s.strings), t.Size())
+	return s, nil
 }
 
 // classify chooses the loop for a key type of the given leaves. The faster
