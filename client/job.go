@@ -110,6 +110,8 @@ type Metrics struct {
 	// is 0 if it is not known.
 	ProgressDone, ProgressTotal uint64
 	LateRecordsDropped          uint64
+	// User are those of the job's functions.
+	User []UserMetric
 }
 
 // Failure is why a job failed.

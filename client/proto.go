@@ -125,6 +125,7 @@ func metricsFromProto(m *workerv1.TaskMetrics) Metrics {
 		ProgressDone:        m.GetProgressDone(),
 		ProgressTotal:       m.GetProgressTotal(),
 		LateRecordsDropped:  m.GetLateRecordsDropped(),
+		User:                userMetricsFromProto(m.GetUserMetrics()),
 	}
 }
 

@@ -65,6 +65,8 @@ type Figures struct {
 	// ProgressDone and ProgressTotal are in the source's own unit; the total is 0
 	// if it is not known.
 	ProgressDone, ProgressTotal atomic.Uint64
+
+	user userMetrics
 }
 
 func newFigures() *Figures {

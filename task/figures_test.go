@@ -1,6 +1,7 @@
 package task
 
 import (
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,7 +61,7 @@ func TestMetricsRates(t *testing.T) {
 		ctx.figures.RecordsIn.Add(7)
 		m := task.metrics(id)
 		want := Metrics{Vertex: 2, Subtask: 3, RecordsIn: 7, Busy: 250, Idle: 600, Backpressured: 150, Watermark: NoTime}
-		if m != want {
+		if !reflect.DeepEqual(m, want) {
 			t.Errorf("got  %+v\nwant %+v", m, want)
 		}
 		// Rates are since the reading before; counts are since the start.

@@ -26,6 +26,8 @@ type Metrics struct {
 	// How much of a bounded input is read, in the source's own unit; the total is
 	// 0 if it is not known.
 	ProgressDone, ProgressTotal uint64
+	// User are those of the job's functions.
+	User []UserMetric
 }
 
 // reading is what a task's timesheet said, and when.
@@ -67,6 +69,7 @@ func (t *task) metrics(id ids.Subtask) Metrics {
 		Busy: rate(busy), Idle: rate(idle), Backpressured: rate(backpressured),
 		Watermark: f.Watermark.Load(), AlignmentDrift: f.AlignmentDrift.Load(), ProgressDone: f.ProgressDone.Load(), ProgressTotal: f.ProgressTotal.Load(),
 	}
+	m.User = f.user.read()
 	t.seen = next
 	return m
 }

@@ -117,6 +117,7 @@ type Processing struct {
 
 	opened   bool
 	mistakes []error
+	metrics  []figure
 }
 
 // sender is one output's batch.
@@ -164,6 +165,7 @@ func (p *Processing) leave() error {
 	for _, s := range p.senders {
 		p.send(s)
 	}
+	p.publish()
 	return p.failure
 }
 
@@ -197,6 +199,7 @@ func (p *Processing) open(open, closer func() error) (err error) {
 	}
 	defer func() {
 		p.opened = true
+		p.publish()
 		err = errors.Join(append(p.mistakes, err)...)
 	}()
 	if open == nil {
@@ -216,6 +219,7 @@ func (p *Processing) open(open, closer func() error) (err error) {
 // close closes the function.
 func (p *Processing) close(f func() error) (err error) {
 	defer p.recovered(&err)
+	defer p.publish()
 	p.user = true
 	if err := f(); err != nil {
 		return p.fail(fmt.Errorf("close: %w", err))

@@ -211,7 +211,27 @@ func metricsToProto(all []task.Metrics) *workerv1.SessionRequest {
 			RecordsInRemote: m.RecordsInRemote, LateRecordsDropped: m.LateDropped,
 			BusyMsPerSecond: uint32(m.Busy), IdleMsPerSecond: uint32(m.Idle), BackpressuredMsPerSecond: uint32(m.Backpressured),
 			WatermarkMs: m.Watermark, WatermarkAlignmentDriftMs: m.AlignmentDrift, ProgressDone: m.ProgressDone, ProgressTotal: m.ProgressTotal,
+			UserMetrics: userMetricsToProto(m.User),
 		}
 	}
 	return &workerv1.SessionRequest{Message: &workerv1.SessionRequest_Metrics{Metrics: report}}
+}
+
+func userMetricsToProto(all []task.UserMetric) (metrics []*workerv1.UserMetric) {
+	for _, u := range all {
+		m := &workerv1.UserMetric{Operator: text(u.Operator), Name: text(u.Name)}
+		switch u.Kind {
+		case task.CounterMetric:
+			m.Value = &workerv1.UserMetric_Counter{Counter: u.Count}
+		case task.GaugeMetric:
+			m.Value = &workerv1.UserMetric_Gauge{Gauge: u.Gauge}
+		case task.HistogramMetric:
+			h := u.Histogram
+			m.Value = &workerv1.UserMetric_Histogram{Histogram: &workerv1.Histogram{
+				Count: h.Count, Min: h.Min, Max: h.Max, Values: h.Values, Counts: h.Counts,
+			}}
+		}
+		metrics = append(metrics, m)
+	}
+	return metrics
 }

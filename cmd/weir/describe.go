@@ -29,6 +29,7 @@ func describe(job *client.Job) string {
 				backpressureLevel(m), m.RecordsIn, m.RecordsOut, watermark(m.Watermark))
 		}
 		_ = table.Flush() // A strings.Builder takes everything.
+		b.WriteString(describeUserMetrics(v))
 	}
 	return b.String()
 }

@@ -169,6 +169,8 @@ type (
 		Name        string        `json:"name"`
 		Parallelism int           `json:"parallelism"`
 		Subtasks    []subtaskJSON `json:"subtasks"`
+		// UserMetrics are those of the job's functions, over all subtasks.
+		UserMetrics []userMetricJSON `json:"user-metrics,omitempty"`
 	}
 	subtaskJSON struct {
 		Subtask       int    `json:"subtask"`
@@ -219,6 +221,7 @@ func jobToJSON(job *client.Job, verbose bool) jobJSON {
 		for _, s := range v.Subtasks {
 			vertex.Subtasks = append(vertex.Subtasks, subtaskToJSON(s))
 		}
+		vertex.UserMetrics = userMetricsToJSON(v)
 		j.Vertices = append(j.Vertices, vertex)
 	}
 	return j

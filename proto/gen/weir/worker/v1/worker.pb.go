@@ -1877,8 +1877,10 @@ type TaskMetrics struct {
 	// How far a source's watermark is beyond what its alignment group allows;
 	// negative below that, 0 without a limit.
 	WatermarkAlignmentDriftMs int64 `protobuf:"zigzag64,15,opt,name=watermark_alignment_drift_ms,json=watermarkAlignmentDriftMs,proto3" json:"watermark_alignment_drift_ms,omitempty"`
-	unknownFields             protoimpl.UnknownFields
-	sizeCache                 protoimpl.SizeCache
+	// What the functions of the job measure, in the order in which they said so.
+	UserMetrics   []*UserMetric `protobuf:"bytes,16,rep,name=user_metrics,json=userMetrics,proto3" json:"user_metrics,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskMetrics) Reset() {
@@ -2016,6 +2018,209 @@ func (x *TaskMetrics) GetWatermarkAlignmentDriftMs() int64 {
 	return 0
 }
 
+func (x *TaskMetrics) GetUserMetrics() []*UserMetric {
+	if x != nil {
+		return x.UserMetrics
+	}
+	return nil
+}
+
+// UserMetric is one figure of an operator's function.
+type UserMetric struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Operator string                 `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	// The name, behind those of its groups: "cache.hits".
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Types that are valid to be assigned to Value:
+	//
+	//	*UserMetric_Counter
+	//	*UserMetric_Gauge
+	//	*UserMetric_Histogram
+	Value         isUserMetric_Value `protobuf_oneof:"value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserMetric) Reset() {
+	*x = UserMetric{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserMetric) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserMetric) ProtoMessage() {}
+
+func (x *UserMetric) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserMetric.ProtoReflect.Descriptor instead.
+func (*UserMetric) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *UserMetric) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+func (x *UserMetric) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UserMetric) GetValue() isUserMetric_Value {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *UserMetric) GetCounter() int64 {
+	if x != nil {
+		if x, ok := x.Value.(*UserMetric_Counter); ok {
+			return x.Counter
+		}
+	}
+	return 0
+}
+
+func (x *UserMetric) GetGauge() float64 {
+	if x != nil {
+		if x, ok := x.Value.(*UserMetric_Gauge); ok {
+			return x.Gauge
+		}
+	}
+	return 0
+}
+
+func (x *UserMetric) GetHistogram() *Histogram {
+	if x != nil {
+		if x, ok := x.Value.(*UserMetric_Histogram); ok {
+			return x.Histogram
+		}
+	}
+	return nil
+}
+
+type isUserMetric_Value interface {
+	isUserMetric_Value()
+}
+
+type UserMetric_Counter struct {
+	Counter int64 `protobuf:"zigzag64,3,opt,name=counter,proto3,oneof"`
+}
+
+type UserMetric_Gauge struct {
+	Gauge float64 `protobuf:"fixed64,4,opt,name=gauge,proto3,oneof"`
+}
+
+type UserMetric_Histogram struct {
+	Histogram *Histogram `protobuf:"bytes,5,opt,name=histogram,proto3,oneof"`
+}
+
+func (*UserMetric_Counter) isUserMetric_Value() {}
+
+func (*UserMetric_Gauge) isUserMetric_Value() {}
+
+func (*UserMetric_Histogram) isUserMetric_Value() {}
+
+// Histogram is how values are distributed since the start.
+type Histogram struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Count uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// Of all values; 0 if there are none.
+	Min int64 `protobuf:"zigzag64,2,opt,name=min,proto3" json:"min,omitempty"`
+	Max int64 `protobuf:"zigzag64,3,opt,name=max,proto3" json:"max,omitempty"`
+	// So many values lie at each of these or above it and below the next, in
+	// ascending order. They are at most a sixteenth apart.
+	Values        []int64  `protobuf:"varint,4,rep,packed,name=values,proto3" json:"values,omitempty"`
+	Counts        []uint64 `protobuf:"varint,5,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Histogram) Reset() {
+	*x = Histogram{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Histogram) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Histogram) ProtoMessage() {}
+
+func (x *Histogram) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Histogram.ProtoReflect.Descriptor instead.
+func (*Histogram) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Histogram) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Histogram) GetMin() int64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *Histogram) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *Histogram) GetValues() []int64 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Histogram) GetCounts() []uint64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
 var File_weir_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_weir_worker_v1_worker_proto_rawDesc = "" +
@@ -2140,7 +2345,7 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\x05group\x18\x03 \x01(\tR\x05group\x12\x19\n" +
 	"\blimit_ms\x18\x04 \x01(\x12R\alimitMs\"B\n" +
 	"\rMetricsReport\x121\n" +
-	"\x05tasks\x18\x01 \x03(\v2\x1b.weir.worker.v1.TaskMetricsR\x05tasks\"\xde\x04\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x1b.weir.worker.v1.TaskMetricsR\x05tasks\"\x9d\x05\n" +
 	"\vTaskMetrics\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\x1d\n" +
@@ -2159,7 +2364,22 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\rprogress_done\x18\f \x01(\x04R\fprogressDone\x12%\n" +
 	"\x0eprogress_total\x18\r \x01(\x04R\rprogressTotal\x120\n" +
 	"\x14late_records_dropped\x18\x0e \x01(\x04R\x12lateRecordsDropped\x12?\n" +
-	"\x1cwatermark_alignment_drift_ms\x18\x0f \x01(\x12R\x19watermarkAlignmentDriftMs*\xf1\x01\n" +
+	"\x1cwatermark_alignment_drift_ms\x18\x0f \x01(\x12R\x19watermarkAlignmentDriftMs\x12=\n" +
+	"\fuser_metrics\x18\x10 \x03(\v2\x1a.weir.worker.v1.UserMetricR\vuserMetrics\"\xb4\x01\n" +
+	"\n" +
+	"UserMetric\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
+	"\acounter\x18\x03 \x01(\x12H\x00R\acounter\x12\x16\n" +
+	"\x05gauge\x18\x04 \x01(\x01H\x00R\x05gauge\x129\n" +
+	"\thistogram\x18\x05 \x01(\v2\x19.weir.worker.v1.HistogramH\x00R\thistogramB\a\n" +
+	"\x05value\"u\n" +
+	"\tHistogram\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x10\n" +
+	"\x03min\x18\x02 \x01(\x12R\x03min\x12\x10\n" +
+	"\x03max\x18\x03 \x01(\x12R\x03max\x12\x16\n" +
+	"\x06values\x18\x04 \x03(\x03R\x06values\x12\x16\n" +
+	"\x06counts\x18\x05 \x03(\x04R\x06counts*\xf1\x01\n" +
 	"\tTaskState\x12\x1a\n" +
 	"\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14TASK_STATE_DEPLOYING\x10\x01\x12\x1b\n" +
@@ -2187,7 +2407,7 @@ func file_weir_worker_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_weir_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_weir_worker_v1_worker_proto_goTypes = []any{
 	(TaskState)(0),            // 0: weir.worker.v1.TaskState
 	(*SessionRequest)(nil),    // 1: weir.worker.v1.SessionRequest
@@ -2215,8 +2435,10 @@ var file_weir_worker_v1_worker_proto_goTypes = []any{
 	(*AlignSource)(nil),       // 23: weir.worker.v1.AlignSource
 	(*MetricsReport)(nil),     // 24: weir.worker.v1.MetricsReport
 	(*TaskMetrics)(nil),       // 25: weir.worker.v1.TaskMetrics
-	nil,                       // 26: weir.worker.v1.Welcome.ConfigurationEntry
-	(*v1.Plan)(nil),           // 27: weir.plan.v1.Plan
+	(*UserMetric)(nil),        // 26: weir.worker.v1.UserMetric
+	(*Histogram)(nil),         // 27: weir.worker.v1.Histogram
+	nil,                       // 28: weir.worker.v1.Welcome.ConfigurationEntry
+	(*v1.Plan)(nil),           // 29: weir.plan.v1.Plan
 }
 var file_weir_worker_v1_worker_proto_depIdxs = []int32{
 	3,  // 0: weir.worker.v1.SessionRequest.hello:type_name -> weir.worker.v1.Hello
@@ -2236,10 +2458,10 @@ var file_weir_worker_v1_worker_proto_depIdxs = []int32{
 	21, // 14: weir.worker.v1.SessionResponse.assign_split:type_name -> weir.worker.v1.AssignSplit
 	13, // 15: weir.worker.v1.SessionResponse.shutdown:type_name -> weir.worker.v1.Shutdown
 	23, // 16: weir.worker.v1.SessionResponse.align_source:type_name -> weir.worker.v1.AlignSource
-	27, // 17: weir.worker.v1.Hello.plan:type_name -> weir.plan.v1.Plan
+	29, // 17: weir.worker.v1.Hello.plan:type_name -> weir.plan.v1.Plan
 	5,  // 18: weir.worker.v1.Welcome.slots:type_name -> weir.worker.v1.Slot
-	26, // 19: weir.worker.v1.Welcome.configuration:type_name -> weir.worker.v1.Welcome.ConfigurationEntry
-	27, // 20: weir.worker.v1.Welcome.plan:type_name -> weir.plan.v1.Plan
+	28, // 19: weir.worker.v1.Welcome.configuration:type_name -> weir.worker.v1.Welcome.ConfigurationEntry
+	29, // 20: weir.worker.v1.Welcome.plan:type_name -> weir.plan.v1.Plan
 	16, // 21: weir.worker.v1.Failed.failure:type_name -> weir.worker.v1.Failure
 	10, // 22: weir.worker.v1.StartTasks.tasks:type_name -> weir.worker.v1.Task
 	11, // 23: weir.worker.v1.StartTasks.peers:type_name -> weir.worker.v1.Peer
@@ -2250,13 +2472,15 @@ var file_weir_worker_v1_worker_proto_depIdxs = []int32{
 	16, // 28: weir.worker.v1.SplitsEnumerated.failure:type_name -> weir.worker.v1.Failure
 	19, // 29: weir.worker.v1.AssignSplit.splits:type_name -> weir.worker.v1.Split
 	25, // 30: weir.worker.v1.MetricsReport.tasks:type_name -> weir.worker.v1.TaskMetrics
-	1,  // 31: weir.worker.v1.WorkerSupervisor.Session:input_type -> weir.worker.v1.SessionRequest
-	2,  // 32: weir.worker.v1.WorkerSupervisor.Session:output_type -> weir.worker.v1.SessionResponse
-	32, // [32:33] is the sub-list for method output_type
-	31, // [31:32] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	26, // 31: weir.worker.v1.TaskMetrics.user_metrics:type_name -> weir.worker.v1.UserMetric
+	27, // 32: weir.worker.v1.UserMetric.histogram:type_name -> weir.worker.v1.Histogram
+	1,  // 33: weir.worker.v1.WorkerSupervisor.Session:input_type -> weir.worker.v1.SessionRequest
+	2,  // 34: weir.worker.v1.WorkerSupervisor.Session:output_type -> weir.worker.v1.SessionResponse
+	34, // [34:35] is the sub-list for method output_type
+	33, // [33:34] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_weir_worker_v1_worker_proto_init() }
@@ -2285,13 +2509,18 @@ func file_weir_worker_v1_worker_proto_init() {
 		(*SessionResponse_Shutdown)(nil),
 		(*SessionResponse_AlignSource)(nil),
 	}
+	file_weir_worker_v1_worker_proto_msgTypes[25].OneofWrappers = []any{
+		(*UserMetric_Counter)(nil),
+		(*UserMetric_Gauge)(nil),
+		(*UserMetric_Histogram)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_worker_v1_worker_proto_rawDesc), len(file_weir_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
