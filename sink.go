@@ -22,11 +22,32 @@ type Writer[T any] interface {
 	Write(values []T) error
 
 	// Flush sends on what Write buffered. It is called when the buffer timeout
-	// has passed, when no input is waiting, and before the end.
+	// has passed, when no input is waiting, and when the input has ended.
 	Flush() error
 
-	// Close is called once, after the last Flush or after an error.
+	// Close is called once, when the task ends in whatever way: after the last
+	// Flush and, where the writer is a [Finisher], after Finish; or after an error
+	// or a cancellation. It releases what the writer holds, and need not send
+	// anything.
 	Close() error
+}
+
+// Finisher is a [Writer] that has to know that its input has ended. Whoever
+// wraps another's writer passes it on.
+//
+// Without it a writer cannot tell a Flush that is the last from one after which
+// its task fails: Close follows both.
+type Finisher interface {
+	// Finish is called once, by the goroutine of the task, after the last Flush,
+	// when all of the input was written; never after an error or a cancellation.
+	// When it returns nil, all records are durable, or acknowledged by the
+	// destination, and visible if they were withheld so far. It may block; the
+	// context that Open was given ends when the job is canceled meanwhile. An error
+	// fails the job. Close follows.
+	//
+	// That the input of one subtask has ended does not say that the job will
+	// succeed: another task may still fail.
+	Finish() error
 }
 
 // Subtask says which of an operator's parallel instances is meant.

@@ -17,6 +17,10 @@ type Writer[T any] interface {
 	Close() error
 }
 
+// finisher is what a writer is besides that wants to know of the end of its
+// input: see the public package.
+type finisher interface{ Finish() error }
+
 // SinkCode is the operator at the end of a stream.
 type SinkCode[T any] struct{ Sink Sink[T] }
 
@@ -28,7 +32,8 @@ func (s SinkCode[T]) Build(ctx *Context, _ Outputs) (Inputs, error) {
 	}
 	ctx.OnClose(w.Close)
 	ctx.OnFlush(w.Flush)
-	return Inputs{&sinkReceiver[T]{writer: w}}, nil
+	f, _ := w.(finisher)
+	return Inputs{&sinkReceiver[T]{writer: w, finisher: f, done: ctx.Done}}, nil
 }
 
 // recorded returns what stands in the sink's place in a direct run.
@@ -37,9 +42,23 @@ func (s SinkCode[T]) recorded() any { return &Recorded[T]{Reached: NoTime} }
 // Join implements [Operator]; nothing follows a sink.
 func (s SinkCode[T]) Join([]any) any { return nil }
 
-type sinkReceiver[T any] struct{ writer Writer[T] }
+type sinkReceiver[T any] struct {
+	writer   Writer[T]
+	finisher finisher        // the writer, or nil
+	done     context.Context // of the task
+}
 
 func (s *sinkReceiver[T]) Push(values []T, _ []int64) error { return s.writer.Write(values) }
 func (s *sinkReceiver[T]) Watermark(int64) error            { return nil }
 func (s *sinkReceiver[T]) Idle() error                      { return nil }
-func (s *sinkReceiver[T]) End() error                       { return s.writer.Flush() }
+
+// End implements [Receiver].
+func (s *sinkReceiver[T]) End() error {
+	if err := s.writer.Flush(); err != nil || s.finisher == nil {
+		return err
+	}
+	if s.done.Err() != nil { // which nobody has looked at since the last chunk
+		return ErrCanceled
+	}
+	return s.finisher.Finish()
+}

@@ -28,7 +28,7 @@ func BenchmarkWrite(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			if err := errors.Join(w.Flush(), w.Close()); err != nil {
+			if err := errors.Join(w.Flush(), w.(weir.Finisher).Finish(), w.Close()); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportMetric(float64(b.N*len(values))/b.Elapsed().Seconds(), "records/s")

@@ -52,7 +52,6 @@ type convertingWriter[T, E any] struct {
 
 // Write implements [weir.Writer].
 func (w *convertingWriter[T, E]) Write(values []T) error {
-	w.flushed = false
 	defer func() { clear(w.converted) }() // the writer has its own copies
 	w.converted = w.converted[:0]
 	for i := range values {

@@ -27,7 +27,7 @@ func TestConvert(t *testing.T) {
 		must(t, err)
 		must(t, w.Write([]string{"10", "20"}))
 		must(t, w.Write([]string{"30", "40", "50"}))
-		must(t, w.(interface{ Drain() error }).Drain())
+		must(t, w.(weir.Finisher).Finish())
 		if got := fmt.Sprint(d.Acknowledged(), conversions); got != "[10 30 20 40 50] 5" {
 			t.Errorf("acknowledged and conversions: %s", got)
 		}

@@ -88,7 +88,7 @@ const (
 	ticked   eventKind = iota // a wake-up is due
 	wrote                     // there are records
 	answered                  // a request has returned
-	drained                   // somebody waits for all acknowledgements
+	drained                   // the task waits for all acknowledgements
 )
 
 // actions are what a step asks for.

@@ -377,7 +377,7 @@ func TestCore(t *testing.T) {
 			m.step(event[int]{kind: drained})
 			return
 		}
-		// Now the destination takes everything: a drain ends.
+		// Now the destination takes everything: a wait for all of it ends.
 		m.step(event[int]{kind: drained})
 		for len(m.acked) < m.taken {
 			before := len(m.acked)

@@ -30,7 +30,7 @@
 // record would make it larger than [Sink.BatchBytes], or when its first record
 // has waited for [Sink.Linger]; but never while [Sink.InFlight] requests are under
 // way. Up to [Sink.Buffer] records wait meanwhile; then Write blocks, which holds
-// back the job. While it blocks, and while the sink drains, nothing lingers.
+// back the job. While it blocks, and once the input has ended, nothing lingers.
 //
 // # Answers
 //
@@ -38,8 +38,8 @@
 // after an error of Send all of its records, after a list of [Failure]s those.
 // It waits for [Sink.Backoff], twice as long each time, and for what [RetryAfter]
 // says. After [Sink.Attempts], or at a failure that is [Fatal], the sink fails: it
-// sends nothing more, and the next Write, Flush or Close returns an [*Error] that
-// says how many records are concerned and wraps the cause.
+// sends nothing more, and the next Write, Flush, Finish or Close returns an
+// [*Error] that says how many records are concerned and wraps the cause.
 //
 // Every error is worth another attempt, unless it says otherwise: timeouts, lost
 // connections, refusals. Fatal are those that have a method Fatal() bool
@@ -65,12 +65,15 @@
 //
 // [weir.Writer.Flush] is called many times a second, whenever input rests.
 // If it sent what is there, and waited, no batch would ever become full; so here
-// it returns a failure if there is one, and leaves the time to Linger. That
-// everything is acknowledged is asked for with the writer's method Drain() error,
-// which sends without lingering and waits. Close drains too when it follows a
-// Flush, as at the end of a task's input: a job that has finished has all of its
-// records acknowledged. A writer that wraps another one, and needs to know that
-// everything has arrived, finds Drain by an interface of its own.
+// it returns a failure if there is one, and leaves the time to Linger.
+//
+// When its input has ended, the engine calls Finish: writers are
+// [weir.Finisher]s. It sends without lingering and returns when everything is
+// acknowledged, so a job that has finished has all of its records acknowledged.
+// A writer that wraps one of these passes Finish on. Close alone ends the task of
+// a job that fails or is canceled: nothing is sent any more, what is under way is
+// told to end, and what waits to be sent again is dropped, so a destination that
+// is down does not hold up a failure.
 //
 // # Life cycle and concurrency
 //
@@ -79,8 +82,8 @@
 // task. A writer has one goroutine that keeps time and one for each request under
 // way; they call Send concurrently, up to [Sink.InFlight] at a time. Close returns when
 // they have ended, and the sender is closed then. The context of Send is done when
-// the task is canceled. A Send that does not heed it holds up the end of the task;
-// on a cluster its worker is killed after task.cancellation.timeout.
+// the task is canceled, and in Close. A Send that does not heed it holds up the end
+// of the task; on a cluster its worker is killed after task.cancellation.timeout.
 //
 // What is to be sent, and when, is decided by a core without goroutines and
 // clocks, which is told what happened and at what time.
@@ -99,12 +102,14 @@
 //   - B5: after a failure nothing is sent.
 //   - B6: when Close has returned, no goroutine of the writer runs and the sender
 //     is closed.
+//   - B7: when Finish has returned nil, all that was written is acknowledged. Close
+//     sends nothing.
 //
 // # Errors
 //
 // Wrong settings are reported when the job is built. A failure while the job
-// runs is an [*Error]. It is noticed at the next call of the engine: Write, Flush
-// or Close.
+// runs is an [*Error]. It is noticed at the next call of the engine: Write, Flush,
+// Finish or Close.
 //
 // # Testing
 //

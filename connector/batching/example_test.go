@@ -58,13 +58,13 @@ func ExampleFailure() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(errors.Join(w.Write([]int{1, 2, 3, 4}), w.Flush(), w.Close()))
+	fmt.Println(errors.Join(w.Write([]int{1, 2, 3, 4}), w.(weir.Finisher).Finish(), w.Close()))
 
 	if w, err = orders.Open(context.Background(), weir.Subtask{Parallelism: 1}); err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(errors.Join(w.Write([]int{6, -5, 8}), w.Flush(), w.Close()))
+	fmt.Println(errors.Join(w.Write([]int{6, -5, 8}), w.(weir.Finisher).Finish(), w.Close()))
 	// Output:
 	// send [1 2 3 4] failed: [{0 throttled} {2 throttled}]
 	// send [1 3] failed: []

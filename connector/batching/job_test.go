@@ -2,9 +2,11 @@ package batching_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirstream/weir"
 	"github.com/weirstream/weir/connector/batching"
@@ -58,6 +60,66 @@ func TestJobFails(t *testing.T) {
 	err = runJob(t.Context(), t, -1, batching.New(d.Open).InFlight(-1))
 	if err == nil || !strings.Contains(err.Error(), "-1 requests in flight") {
 		t.Errorf("wrong settings: %v", err)
+	}
+}
+
+// breaking is a source of three numbers that rests and, once ready is closed,
+// breaks.
+type breaking struct{ ready chan struct{} }
+
+var errBroken = errors.New("the source is broken")
+
+func (breaking) Bounded() bool { return true }
+func (breaking) Splits(context.Context, int) ([]weir.Split, error) {
+	return []weir.Split{{ID: "only"}}, nil
+}
+
+func (b breaking) Open(context.Context, weir.Split, []byte) (weir.Reader[int], error) {
+	return &breakingReader{ready: b.ready}, nil
+}
+
+type breakingReader struct {
+	ready chan struct{}
+	calls int
+}
+
+func (r *breakingReader) Read(values []int) (int, error) {
+	r.calls++
+	switch r.calls {
+	case 1:
+		return copy(values, numbers(0, 3)), nil
+	case 2:
+		return 0, nil
+	default:
+		return 0, errBroken
+	}
+}
+
+func (r *breakingReader) Ready() <-chan struct{}    { return r.ready }
+func (r *breakingReader) Position() ([]byte, error) { return nil, nil }
+func (r *breakingReader) Close() error              { return nil }
+
+// TestJobFailsElsewhere: a task that fails when nothing was written since a Flush
+// does not wait for a destination that is down.
+func TestJobFailsElsewhere(t *testing.T) {
+	source := breaking{make(chan struct{})}
+	d := batchingtest.By(func(request int, _ []int) batchingtest.Answer {
+		if request == 0 {
+			close(source.ready)
+		}
+		return batchingtest.Fail(errBusy)
+	})
+	// The job is canceled if it waits, and says so.
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := weir.Run(ctx, "numbers", func(env *weir.Env) {
+		weir.From(env, "numbers", source).To("rows", batching.New(d.Open).Linger(0).Attempts(-1).Backoff(time.Hour, time.Hour))
+	}, weir.Setting("parallelism.default", "1"), weir.WithoutWarnings())
+	if err == nil || !strings.Contains(err.Error(), errBroken.Error()) {
+		t.Errorf("error %v", err)
+	}
+	if d.OpenSenders() != 0 || d.Misuse() != nil || len(d.Requests()) != 1 {
+		t.Errorf("%d senders open, misuse %v, %d requests", d.OpenSenders(), d.Misuse(), len(d.Requests()))
 	}
 }
 

@@ -188,6 +188,11 @@ func (s Sink[T]) Validate() error {
 // maxInFlight bounds the goroutines of a writer.
 const maxInFlight = 10_000
 
+var (
+	_ weir.Finisher = (*writer[int])(nil)
+	_ weir.Finisher = (*convertingWriter[string, int])(nil)
+)
+
 // Open implements [weir.Sink].
 func (s Sink[T]) Open(ctx context.Context, subtask weir.Subtask) (weir.Writer[T], error) {
 	if err := s.Validate(); err != nil {

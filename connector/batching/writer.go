@@ -13,7 +13,7 @@ import (
 
 // writer is the shell around a core: the goroutine of the task, one that keeps
 // time, and one for each request step it in turn, and do what it asks for. It
-// implements [weir.Writer].
+// implements [weir.Writer] and [weir.Finisher].
 type writer[T any] struct {
 	ctx     context.Context // the task's
 	sender  Sender[T]
@@ -33,9 +33,8 @@ type writer[T any] struct {
 	changed, rearm chan struct{}
 
 	// What follows belongs to the goroutine of the task.
-	sizes   []int
-	flushed bool // nothing was written since the last Flush
-	told    bool // the failure was returned
+	sizes []int
+	told  bool // the failure was returned
 }
 
 func newWriter[T any](ctx context.Context, sender Sender[T], c *core[T], size func(T) int, timeout time.Duration) *writer[T] {
@@ -48,7 +47,6 @@ func newWriter[T any](ctx context.Context, sender Sender[T], c *core[T], size fu
 		group:   goroutine.New(ctx),
 		changed: make(chan struct{}, 1),
 		rearm:   make(chan struct{}, 1),
-		flushed: true,
 	}
 	w.mu.core = c
 	w.mu.armed = never
@@ -150,7 +148,6 @@ func (w *writer[T]) send(ctx context.Context, batch []T) ([]Failure, error) {
 
 // Write implements [weir.Writer]. It blocks while the buffer is full.
 func (w *writer[T]) Write(values []T) error {
-	w.flushed = false
 	var sizes []int
 	if w.size != nil {
 		w.sizes = w.sizes[:0]
@@ -197,18 +194,15 @@ func (w *writer[T]) fail(err error) error {
 // nothing: it is called many times a second, whenever input rests, and batches
 // would not become full. What was written leaves when the linger time is over.
 func (w *writer[T]) Flush() error {
-	w.flushed = true
 	if p := w.step(event[T]{kind: ticked}); p.err != nil {
 		return w.fail(p.err)
 	}
 	return nil
 }
 
-// Drain sends all that was written, without lingering, and returns when it is
-// acknowledged, or with the failure. It is called by the goroutine of the task,
-// like the methods of [weir.Writer].
-func (w *writer[T]) Drain() error {
-	w.flushed = true
+// Finish implements [weir.Finisher]: it sends all that was written, without
+// lingering, and returns when it is acknowledged, or with the failure.
+func (w *writer[T]) Finish() error {
 	p := w.step(event[T]{kind: drained})
 	for p.err == nil && p.unacked > 0 {
 		if err := w.wait(); err != nil {
@@ -222,14 +216,23 @@ func (w *writer[T]) Drain() error {
 	return nil
 }
 
-// Close implements [weir.Writer]. After a Flush it drains: this is how a task
-// ends that has seen all of its input. After a failure that it knows of, after a
-// Write, and when it is canceled, the task is not interested, and requests under
-// way are told to end. It waits for them in either case.
+// Close implements [weir.Writer]. Requests under way are told to end, and it
+// waits for them; after Finish there are none. It returns a failure that the task
+// has not been told of, but none that comes of ending the requests.
 func (w *writer[T]) Close() error {
 	var err error
-	if w.flushed && !w.told && w.ctx.Err() == nil {
-		err = w.Drain()
+	if !w.told && w.ctx.Err() == nil {
+		err = w.failure()
 	}
 	return errors.Join(err, w.group.Close(), w.sender.Close())
+}
+
+// failure returns how the sink has failed, if it has.
+func (w *writer[T]) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.mu.core.err; err != nil {
+		return fmt.Errorf("batching: %w", err)
+	}
+	return nil
 }

@@ -22,10 +22,10 @@ var (
 	errGone = errors.New("no such table")
 )
 
-// writer is what a sink opens: with the method that the package's comment tells of.
+// writer is what a sink opens.
 type writer interface {
 	weir.Writer[int]
-	Drain() error
+	weir.Finisher
 }
 
 // open opens a sink's writer, which ends with ctx.
@@ -79,7 +79,7 @@ func equal(t *testing.T, got []string, want ...string) {
 }
 
 // TestBatches: a full batch goes at once, an open one when it has lingered, which
-// Flush does not shorten and Drain does.
+// Flush does not shorten and Finish does.
 func TestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, began := batchingtest.New[int](), time.Now()
@@ -91,8 +91,8 @@ func TestBatches(t *testing.T) {
 		<-time.After(900 * time.Millisecond)
 		must(t, w.Write(numbers(8, 9)))
 		<-time.After(100 * time.Millisecond)
-		must(t, w.Drain())
-		must(t, w.Drain())
+		must(t, w.Finish())
+		must(t, w.Finish())
 		closed(t, w, d)
 		got := sent(d, began)
 		slices.Sort(got) // requests of the same time come in any order
@@ -107,7 +107,7 @@ func TestBytes(t *testing.T) {
 		d, began := batchingtest.New[int](), time.Now()
 		w := open(t.Context(), t, batching.New(d.Open).BatchBytes(10, func(v int) int { return v }).BufferBytes(10).Linger(time.Hour))
 		must(t, w.Write([]int{4, 6, 1, 10, 2, 3}))
-		must(t, w.Drain())
+		must(t, w.Finish())
 		equal(t, sent(d, began), "0s [4 6]", "0s [1]", "0s [10]", "0s [2 3]")
 
 		var failed *batching.Error
@@ -139,23 +139,23 @@ func TestBackpressure(t *testing.T) {
 			t.Errorf("Write blocked for %v; the first request was answered after a minute", took)
 		}
 		must(t, w.Flush())
-		closed(t, w, d)
+		must(t, w.Finish())
 		if took := time.Since(began); took != time.Hour {
-			t.Errorf("Close waited until %v; the last request was answered after an hour", took)
+			t.Errorf("Finish waited until %v; the last request was answered after an hour", took)
 		}
+		closed(t, w, d)
 		if n := len(d.Acknowledged()); n != 46 || d.MostInFlight() != 2 {
 			t.Errorf("%d records are acknowledged; %d requests at a time", n, d.MostInFlight())
 		}
 	})
 }
 
-// TestCancel: the end of the task ends a blocked Write, a blocked Drain and hanging
+// TestCancel: the end of the task ends a blocked Write, a blocked Finish and hanging
 // requests, at once.
 func TestCancel(t *testing.T) {
 	calls := map[string]func(writer) error{
-		"write": func(w writer) error { return w.Write(numbers(0, 100)) },
-		"drain": func(w writer) error { return errors.Join(w.Write(numbers(0, 5)), w.Drain()) },
-		"close": func(w writer) error { return errors.Join(w.Write(numbers(0, 5)), w.Flush(), w.Close()) },
+		"write":  func(w writer) error { return w.Write(numbers(0, 100)) },
+		"finish": func(w writer) error { return errors.Join(w.Write(numbers(0, 5)), w.Finish()) },
 	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
@@ -169,9 +169,7 @@ func TestCancel(t *testing.T) {
 				if err := call(w); !errors.Is(err, canceled) || time.Since(began) != time.Minute {
 					t.Errorf("after %v: %v", time.Since(began), err)
 				}
-				if name != "close" {
-					closed(t, w, d)
-				}
+				closed(t, w, d)
 				if took := time.Since(began); took != time.Minute || d.OpenSenders() != 0 {
 					t.Errorf("closed after %v, %d senders open", took, d.OpenSenders())
 				}
@@ -195,6 +193,7 @@ func TestRetries(t *testing.T) {
 		w := open(t.Context(), t, batching.New(d.Open).BatchSize(4).Timeout(10*time.Second).Backoff(2*time.Second, 5*time.Second))
 		must(t, w.Write(numbers(0, 6)))
 		must(t, w.Flush())
+		must(t, w.Finish())
 		closed(t, w, d)
 
 		requests := d.Requests()
@@ -292,8 +291,8 @@ func TestFailures(t *testing.T) {
 				if again := w.Write(numbers(6, 7)); again == nil || again.Error() != err.Error() {
 					t.Errorf("Write after the failure: %v", again)
 				}
-				if again := w.Drain(); again == nil || again.Error() != err.Error() {
-					t.Errorf("Drain after the failure: %v", again)
+				if again := w.Finish(); again == nil || again.Error() != err.Error() {
+					t.Errorf("Finish after the failure: %v", again)
 				}
 				closed(t, w, d) // it does not say it a second time
 				if n := len(d.Requests()); n != len(test.answers) {
@@ -309,13 +308,18 @@ func mixed(context.Context, int) ([]batching.Failure, error) {
 	return []batching.Failure{{Index: 0, Err: errBusy}, {Index: 2, Err: batching.Fatal(errGone)}}, nil
 }
 
-// TestFailureReachesWhoWaits: a failure ends a Write that waits for room, a Drain,
+// TestFailureReachesWhoWaits: a failure ends a Write that waits for room, a Finish,
 // and is what Close says if nobody has heard of it.
 func TestFailureReachesWhoWaits(t *testing.T) {
 	calls := map[string]func(writer) error{
-		"write": func(w writer) error { return w.Write(numbers(0, 100)) },
-		"drain": func(w writer) error { return errors.Join(w.Write(numbers(0, 5)), w.Drain()) },
-		"close": func(w writer) error { return errors.Join(w.Write(numbers(0, 5)), w.Flush(), w.Close()) },
+		"write":  func(w writer) error { return w.Write(numbers(0, 100)) },
+		"finish": func(w writer) error { return errors.Join(w.Write(numbers(0, 5)), w.Finish()) },
+		"close": func(w writer) error {
+			err := errors.Join(w.Write(numbers(0, 5)), w.Flush())
+			<-time.After(time.Minute)
+			synctest.Wait() // for the answer
+			return errors.Join(err, w.Close())
+		},
 	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
@@ -334,22 +338,42 @@ func TestFailureReachesWhoWaits(t *testing.T) {
 	}
 }
 
-// TestCloseAfterWrite: whoever closes without a Flush has failed, so nothing more
-// is sent and requests are told to end; Close waits for one that does not listen.
-func TestCloseAfterWrite(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := batchingtest.New[int](batchingtest.Deaf(time.Minute, batchingtest.Accept))
-		w := open(t.Context(), t, batching.New(d.Open).BatchSize(4))
-		must(t, w.Write(numbers(0, 9)))
-		began := time.Now()
-		closed(t, w, d)
-		if took := time.Since(began); took != time.Minute {
-			t.Errorf("Close returned after %v; the request did after a minute", took)
-		}
-		if got := fmt.Sprint(d.Acknowledged()); got != "[0 1 2 3]" || len(d.Requests()) != 1 {
-			t.Errorf("acknowledged %v, %d requests", got, len(d.Requests()))
-		}
-	})
+// TestCloseWithoutFinish: whoever closes before the input has ended has failed or
+// is canceled, after a Write or a Flush: nothing more is sent and requests are told
+// to end. Close waits for one that does not listen, and for no repetition.
+func TestCloseWithoutFinish(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer       batchingtest.Answer
+		flush        bool
+		acknowledged string
+		took         time.Duration
+	}{
+		"deaf, after a write": {batchingtest.Deaf(time.Minute, batchingtest.Accept), false, "[0 1 2 3]", time.Minute},
+		"deaf, after a flush": {batchingtest.Deaf(time.Minute, batchingtest.Accept), true, "[0 1 2 3]", time.Minute},
+		"deaf, and refuses":   {batchingtest.Deaf(time.Minute, batchingtest.Fail(errBusy)), true, "[]", time.Minute},
+		"hangs":               {batchingtest.Hang, true, "[]", 0},
+		"waits to repeat":     {batchingtest.Fail(batching.RetryAfter(errBusy, time.Hour)), true, "[]", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := batchingtest.New[int](test.answer)
+				w := open(t.Context(), t, batching.New(d.Open).BatchSize(4).Timeout(0).Attempts(2).Backoff(0, 0))
+				must(t, w.Write(numbers(0, 9)))
+				if test.flush {
+					must(t, w.Flush())
+				}
+				synctest.Wait()
+				began := time.Now()
+				closed(t, w, d)
+				if took := time.Since(began); took != test.took {
+					t.Errorf("Close returned after %v, want %v", took, test.took)
+				}
+				if got := fmt.Sprint(d.Acknowledged()); got != test.acknowledged || len(d.Requests()) != 1 {
+					t.Errorf("acknowledged %v, %d requests", got, len(d.Requests()))
+				}
+			})
+		})
+	}
 }
 
 // unclosable is a sender that cannot be closed.
@@ -369,7 +393,7 @@ func TestSenderOpensAndCloses(t *testing.T) {
 		return unclosable{func(context.Context, []int) ([]batching.Failure, error) { return nil, nil }}, nil
 	})
 	w := open(t.Context(), t, sink)
-	if err := errors.Join(w.Write(numbers(0, 3)), w.Flush(), w.Close()); !errors.Is(err, errBusy) {
+	if err := errors.Join(w.Write(numbers(0, 3)), w.Flush(), w.Finish(), w.Close()); !errors.Is(err, errBusy) {
 		t.Errorf("a sender that cannot be closed: %v", err)
 	}
 }
@@ -414,13 +438,14 @@ func chaos(t *testing.T, seed uint64) {
 		<-time.After(time.Duration(random.IntN(300)) * time.Millisecond)
 		must(t, w.Flush())
 		if random.IntN(10) == 0 {
-			must(t, w.Drain())
+			must(t, w.Finish())
 			if got := len(d.Acknowledged()); got != written {
-				t.Fatalf("after Drain %d of %d records are acknowledged", got, written)
+				t.Fatalf("after Finish %d of %d records are acknowledged", got, written)
 			}
 		}
 	}
 	must(t, w.Flush())
+	must(t, w.Finish())
 	closed(t, w, d)
 	got := d.Acknowledged()
 	slices.Sort(got)
@@ -460,7 +485,7 @@ func TestWriters(t *testing.T) {
 					return err
 				}
 			}
-			return errors.Join(w.Flush(), w.Close())
+			return errors.Join(w.Flush(), w.Finish(), w.Close())
 		})
 	}
 	must(t, group.Wait())

@@ -117,7 +117,9 @@
 // # Files that are written
 //
 // See [Sink]: parts under hidden names, which are put on the disk and then given
-// their names.
+// their names. The last part of a subtask gets its own when the engine says that
+// the input has ended ([weir.Finisher]); a writer that is closed without that
+// removes what it has begun.
 //
 // # Life cycle and concurrency
 //

@@ -67,6 +67,73 @@ func TestFailedJobShowsNothingUnfinished(t *testing.T) {
 	}
 }
 
+// breaking is a source of three lines that rests and then breaks.
+type breaking struct{}
+
+var errBroken = errors.New("the source is broken")
+
+func (breaking) Bounded() bool { return true }
+func (breaking) Splits(context.Context, int) ([]weir.Split, error) {
+	return []weir.Split{{ID: "only"}}, nil
+}
+
+func (b breaking) Open(context.Context, weir.Split, []byte) (weir.Reader[string], error) {
+	return &breakingReader{ready: make(chan struct{}, 1)}, nil
+}
+
+type breakingReader struct {
+	calls int
+	ready chan struct{}
+}
+
+func (r *breakingReader) Read(values []string) (int, error) {
+	r.calls++
+	switch r.calls {
+	case 1:
+		return copy(values, []string{"a", "b", "c"}), nil
+	case 2:
+		r.ready <- struct{}{}
+		return 0, nil
+	default:
+		return 0, errBroken
+	}
+}
+
+func (r *breakingReader) Ready() <-chan struct{}    { return r.ready }
+func (r *breakingReader) Position() ([]byte, error) { return nil, nil }
+func (r *breakingReader) Close() error              { return nil }
+
+// calls is a sink that notes how its writer is called.
+type calls struct{ list []string }
+
+func (c *calls) Open(context.Context, weir.Subtask) (weir.Writer[string], error) { return c, nil }
+func (c *calls) Write([]string) error                                            { c.list = append(c.list, "write"); return nil }
+
+func (c *calls) Flush() error { c.list = append(c.list, "flush"); return nil }
+
+func (c *calls) Close() error { c.list = append(c.list, "close"); return nil }
+
+// TestTaskFailsAfterAFlush: a task that fails when nothing was written since a
+// Flush leaves nothing, just as one that fails in the middle of its records.
+func TestTaskFailsAfterAFlush(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	var neighbour calls // of the same task: its writer is called as that of the parts is
+	err := weir.Run(t.Context(), "lines", func(env *weir.Env) {
+		lines := weir.From(env, "lines", breaking{})
+		lines.To("parts", file.LinesSink(out))
+		lines.To("calls", &neighbour)
+	}, weir.Setting("parallelism.default", "1"), weir.WithoutWarnings())
+	if err == nil || !strings.Contains(err.Error(), errBroken.Error()) {
+		t.Errorf("error %v", err)
+	}
+	if n := len(neighbour.list); n < 3 || !slices.Equal(neighbour.list[n-2:], []string{"flush", "close"}) {
+		t.Fatalf("the task did not fail after a Flush: %v", neighbour.list)
+	}
+	if entries, err := os.ReadDir(out); err != nil || len(entries) > 0 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+}
+
 // collect returns the lines of all parts of a directory.
 func collect(t *testing.T, dir string) (lines []string) {
 	t.Helper()

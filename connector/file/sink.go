@@ -20,9 +20,9 @@ import (
 // hidden name, .part-00002-000017.csv.inprogress; when it is complete it is put
 // on the disk and given its name, at once and for ever. So nothing under such a
 // name is half-written, whatever happens. A part is complete when it has its size
-// or its age ([Sink.RollSize], [Sink.RollInterval]) or the input has ended; one
-// that is begun when the job fails or is canceled is removed. A subtask without
-// records writes no part.
+// or its age ([Sink.RollSize], [Sink.RollInterval]) or the input of its subtask
+// has ended; one that is begun when the job fails or is canceled is removed. A
+// subtask without records writes no part.
 //
 // A process that is killed leaves hidden files. The next job that writes to the
 // directory removes them, unless the process that writes them still lives: then
@@ -73,6 +73,7 @@ type encoder[T any] interface {
 var (
 	_ weir.Sink[string] = Sink[string]{}
 	_ weir.Validator    = Sink[string]{}
+	_ weir.Finisher     = (*writer[string])(nil)
 )
 
 func newSink[T any](name, dir, extension string, encoder func(*sinkSettings) encoder[T]) Sink[T] {

@@ -33,7 +33,16 @@ func emit[T any](tb check, sink Sink[T], subtask weir.Subtask, records []T, batc
 			return errors.Join(err, w.Close())
 		}
 	}
-	return errors.Join(w.Flush(), w.Close())
+	return end(w)
+}
+
+// end ends a writer as the engine does when the input has ended.
+func end[T any](w weir.Writer[T]) error {
+	err := w.Flush()
+	if err == nil {
+		err = w.(weir.Finisher).Finish()
+	}
+	return errors.Join(err, w.Close())
 }
 
 var only = weir.Subtask{Index: 0, Parallelism: 1}
@@ -242,10 +251,11 @@ func TestParts(t *testing.T) {
 // and looks at the directory before and after.
 func TestUnfinishedPartsAreInvisible(t *testing.T) {
 	for name, end := range map[string]func(w weir.Writer[string], cancel func()) error{
-		"an error elsewhere":       func(weir.Writer[string], func()) error { return nil },
-		"canceled":                 func(w weir.Writer[string], cancel func()) error { cancel(); return nil },
-		"canceled after a flush":   func(w weir.Writer[string], cancel func()) error { cancel(); return w.Flush() },
-		"a record that is no line": func(w weir.Writer[string], _ func()) error { return errors.Join(w.Write([]string{"\n"}), w.Flush()) },
+		"an error elsewhere":               func(weir.Writer[string], func()) error { return nil },
+		"an error elsewhere after a flush": func(w weir.Writer[string], _ func()) error { return w.Flush() },
+		"canceled":                         func(w weir.Writer[string], cancel func()) error { cancel(); return nil },
+		"canceled after a flush":           func(w weir.Writer[string], cancel func()) error { cancel(); return w.Flush() },
+		"a record that is no line":         func(w weir.Writer[string], _ func()) error { return errors.Join(w.Write([]string{"\n"}), w.Flush()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -352,7 +362,7 @@ func TestLeftovers(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), ".part-00000-000000.txt.inprogress is being written by another process") {
 		t.Errorf("two jobs at once: %v", err)
 	}
-	if err := errors.Join(w.Flush(), w.Close()); err != nil {
+	if err := end(w); err != nil {
 		t.Fatal(err)
 	}
 	if got := readParts(t, Lines(dir), dir); !slices.Equal(got, []string{"alive"}) {
@@ -394,7 +404,7 @@ func TestRollInterval(t *testing.T) {
 			t.Errorf("after an hour: %q", got)
 		}
 		write("d")
-		if err := w.Close(); err != nil { // without a flush: something has failed
+		if err := w.Close(); err != nil { // the input has not ended: something has failed
 			t.Fatal(err)
 		}
 		wait(time.Hour)
@@ -409,7 +419,7 @@ func TestRollInterval(t *testing.T) {
 func TestRollIntervalFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("input/output error")
-		for _, call := range []string{"Write", "Flush", "Close"} {
+		for _, call := range []string{"Write", "Flush", "Finish", "Close"} {
 			dir := t.TempDir()
 			sink := LinesSink(dir).RollInterval(time.Minute)
 			sink.storage = &troubled{rename: broken, log: new([]string)}
@@ -426,6 +436,8 @@ func TestRollIntervalFails(t *testing.T) {
 				err = w.Write([]string{"b"})
 			case "Flush":
 				err = w.Flush()
+			case "Finish":
+				err = w.(weir.Finisher).Finish()
 			case "Close":
 				err = w.Close()
 			}
@@ -596,7 +608,7 @@ func TestNameIsTaken(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "part-00000-000000.txt"), []byte("theirs"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Write([]string{"ours"}), w.Flush(), w.Close()); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "part-00000-000000.txt") {
+	if err := errors.Join(w.Write([]string{"ours"}), end(w)); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "part-00000-000000.txt") {
 		t.Errorf("error %v", err)
 	}
 	if all, _ := names(t, dir); len(all) != 1 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// writer is a subtask's. It implements [weir.Writer].
+// writer is a subtask's. It implements [weir.Writer] and [weir.Finisher].
 //
 // The task calls it; a timer completes a part that has reached its age while the
 // task has nothing to write. A mutex keeps the two apart, for a batch at a time.
@@ -23,11 +23,10 @@ type writer[T any] struct {
 	part  *part  // nil if there is none
 	buf   []byte // whole records of it that are not handed to it yet
 	timer *time.Timer
-	// flushed tells that nothing was written since the last Flush.
-	flushed bool
-	err     error // what has failed; nothing is completed after that
-	late    error // err, if the timer met it and nobody has been told
-	closed  bool
+	err   error // what has failed; nothing is completed after that
+	late  error // err, if the timer met it and nobody has been told
+	// closed tells that the task has ended, also to a timer that waits for mu.
+	closed bool
 }
 
 // spill is from how many bytes on encoded records are handed on.
@@ -37,14 +36,14 @@ const spill = 32 << 10
 const retained = 1 << 20
 
 func newWriter[T any](ctx context.Context, name string, settings sinkSettings, dir directory, encoder encoder[T]) *writer[T] {
-	return &writer[T]{ctx: ctx, name: name, settings: settings, dir: dir, encoder: encoder, flushed: true}
+	return &writer[T]{ctx: ctx, name: name, settings: settings, dir: dir, encoder: encoder}
 }
 
 // Write implements [weir.Writer].
 func (w *writer[T]) Write(values []T) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.flushed, w.late = false, nil
+	w.late = nil
 	if w.err != nil {
 		return w.err
 	}
@@ -138,12 +137,25 @@ func (w *writer[T]) fail(err error) error {
 func (w *writer[T]) Flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.flushed, w.late = true, nil
+	w.late = nil
 	return w.err
 }
 
-// Close implements [weir.Writer]. It follows the last Flush, or an error: a part
-// is completed after the one, and removed after the other.
+// Finish implements [weir.Finisher]: what has been written is complete.
+func (w *writer[T]) Finish() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late = nil
+	if w.err != nil || w.part == nil {
+		return w.err
+	}
+	if err := w.complete(); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// Close implements [weir.Writer]. A part that is not complete is removed.
 func (w *writer[T]) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -157,12 +169,5 @@ func (w *writer[T]) Close() error {
 	if w.part == nil {
 		return nil
 	}
-	err := w.late
-	if w.err == nil && w.flushed && w.ctx.Err() == nil {
-		if err = w.complete(); err == nil {
-			return nil
-		}
-		err = w.fail(err)
-	}
-	return errors.Join(err, w.part.discard())
+	return errors.Join(w.late, w.part.discard())
 }

@@ -141,7 +141,7 @@ func ExampleDestination() {
 
 	w, err := sink.Open(context.Background(), weir.Subtask{Parallelism: 1})
 	if err == nil {
-		err = errors.Join(w.Write([]string{"a", "b", "c"}), w.Flush(), w.Close())
+		err = errors.Join(w.Write([]string{"a", "b", "c"}), w.(weir.Finisher).Finish(), w.Close())
 	}
 	for _, request := range destination.Requests() {
 		fmt.Println(request.Batch, request.Failed)
