@@ -3,6 +3,7 @@ package task
 import (
 	"fmt"
 	"testing"
+	"unsafe"
 )
 
 // namedEvent is an event whose key is a string, as in the benchmark of strings.
@@ -15,6 +16,27 @@ type namedEvent struct {
 type tagged struct {
 	namedEvent
 	Tags []string
+}
+
+// TestReductionKeepsNoRecord: the strings of what a reduction keeps are its own,
+// and those that stay the same cost nothing per record.
+func TestReductionKeepsNoRecord(t *testing.T) {
+	shared := "a copy that the strings of many records share"
+	record := func(n int64) namedEvent { return namedEvent{Key: shared[7:20], Value: n} }
+	latest := Reduction[string](func(_, b namedEvent) namedEvent { return b })
+	var acc Reduced[namedEvent]
+	for n := range int64(3) {
+		latest.Adder.Add(&acc, record(n))
+		if acc.Value != record(n) {
+			t.Fatalf("%+v is kept of %+v", acc.Value, record(n))
+		}
+		if unsafe.StringData(acc.Value.Key) == unsafe.StringData(shared[7:]) {
+			t.Fatal("the copy is kept alive")
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { latest.Adder.Add(&acc, record(5)) }); n != 0 {
+		t.Errorf("%v allocations for a string that is kept already", n)
+	}
 }
 
 // BenchmarkCodecLanes writes batches to four channels by key, and reads them.

@@ -1,6 +1,9 @@
 package task
 
-import "github.com/weirstream/weir/state/memory"
+import (
+	"github.com/weirstream/weir/internal/codec"
+	"github.com/weirstream/weir/state/memory"
+)
 
 // RunningAggregate is the operator that keeps an accumulator for each key and
 // emits its result after every record.
@@ -50,14 +53,24 @@ type Reduced[T any] struct {
 	Some  bool
 }
 
-// reducer makes an aggregation of a function that combines two values.
-type reducer[T any] struct{ f func(a, b T) T }
+// reducer makes an aggregation of a function that combines two values. What it
+// keeps of a record does not keep the copy alive that the strings of many records
+// share; codec is nil if T holds no strings, or cannot be sent, which is reported
+// where the job is built.
+type reducer[T any] struct {
+	f     func(a, b T) T
+	codec *codec.Codec[T]
+}
 
 func (r reducer[T]) Add(acc *Reduced[T], v T) {
+	kept := v
 	if acc.Some {
-		v = r.f(acc.Value, v)
+		kept = r.f(acc.Value, v)
 	}
-	acc.Value, acc.Some = v, true
+	if r.codec != nil {
+		r.codec.Detach(&kept, &v, &acc.Value)
+	}
+	acc.Value, acc.Some = kept, true
 }
 
 func (r reducer[T]) merge(acc, other *Reduced[T]) {
@@ -69,6 +82,9 @@ func (r reducer[T]) merge(acc, other *Reduced[T]) {
 // Reduction returns the aggregation that combines a key's values with f.
 func Reduction[K comparable, T any](f func(a, b T) T) Aggregation[K, T, Reduced[T], T] {
 	r := reducer[T]{f: f}
+	if c, err := codec.For[T](); err == nil && c.HoldsStrings() {
+		r.codec = c
+	}
 	return Aggregation[K, T, Reduced[T], T]{
 		Adder: r, Merge: r.merge,
 		Result: func(_ K, _, _ int64, acc *Reduced[T]) T { return acc.Value },

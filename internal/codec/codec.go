@@ -55,3 +55,15 @@ func (c *Codec[T]) Decode(src string, v *T) (n int, err error) {
 	}
 	return n, nil
 }
+
+// Detach gives v copies of those of its strings that are parts of strings of
+// from, so that keeping v does not keep what from shares with others. Where was
+// has an equal string, that one is taken instead of a copy. It goes through the
+// strings of structs and short arrays, and not into slices, maps or pointers,
+// which v may share.
+func (c *Codec[T]) Detach(v, from, was *T) {
+	c.prog.detach(unsafe.Pointer(v), unsafe.Pointer(from), unsafe.Pointer(was))
+}
+
+// HoldsStrings reports whether there is anything for [Codec.Detach] to do.
+func (c *Codec[T]) HoldsStrings() bool { return len(c.prog.texts) > 0 }

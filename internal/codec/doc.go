@@ -82,8 +82,10 @@
 // A decoded string is part of a copy that it shares with the strings of its batch
 // (a flat type) or its buffer (others), 32 KiB at most by default; for a record
 // that is larger than a buffer, with its own. Who keeps one string for long keeps
-// the copy. Keys are cloned by the tables that keep them. An accumulator keeps
-// what the user's function put into it, which therefore clones, with
+// the copy. Keys are cloned by the tables that keep them, and the strings of a
+// record that a reduction keeps by [Codec.Detach], except for those in slices,
+// maps and behind pointers, which other records may share. Another accumulator
+// keeps what the user's function put into it, which therefore clones, with
 // strings.Clone, the strings of records that it keeps for long.
 //
 // # Concurrency

@@ -163,6 +163,36 @@ func TestOneCopyPerBatch(t *testing.T) {
 	}
 }
 
+// TestDetach: what is kept of a record shares no memory with it, other strings
+// stay where they are, and equal ones are not copied again.
+func TestDetach(t *testing.T) {
+	c := codecOf[leg](t)
+	at := func(s string) *byte { return unsafe.StringData(s) }
+	record := leg{From: strings.Repeat("r", 20), Text: strings.Repeat("s", 20)}
+	record.Tags[1].Key = carrier(strings.Repeat("k", 20))
+	kept := leg{Text: record.From[5:9], N: 3}
+	kept.Tags[0].Key, kept.Tags[1].Key = carrier(strings.Repeat("o", 9)), record.Tags[1].Key
+	was := leg{}
+	was.Tags[1].Key = carrier(strings.Repeat("k", 20))
+	got := kept
+	c.Detach(&got, &record, &was)
+	if !reflect.DeepEqual(got, kept) {
+		t.Errorf("%#v became %#v", kept, got)
+	}
+	if at(got.Text) == at(kept.Text) {
+		t.Error("a part of the record's string is kept")
+	}
+	if at(string(got.Tags[0].Key)) != at(string(kept.Tags[0].Key)) {
+		t.Error("a string that is none of the record's was copied")
+	}
+	if at(string(got.Tags[1].Key)) != at(string(was.Tags[1].Key)) {
+		t.Error("a string was copied though an equal one is kept already")
+	}
+	if codecOf[money](t).HoldsStrings() || codecOf[[]string](t).HoldsStrings() || !codecOf[leg](t).HoldsStrings() {
+		t.Error("HoldsStrings does not tell which types hold strings")
+	}
+}
+
 // FuzzBlock checks D2 for blocks: any bytes, as a block of any number of values,
 // give an error or values that encode to something that decodes to the same.
 func FuzzBlock(f *testing.F) {

@@ -80,6 +80,36 @@ func (p *program) put(head, texts, base unsafe.Pointer) {
 	}
 }
 
+// detach is [Codec.Detach].
+func (p *program) detach(v, from, was unsafe.Pointer) {
+	for i := range p.texts {
+		s := (*string)(unsafe.Add(v, p.texts[i].mem))
+		if p.within(*s, from) {
+			*s = owned(*s, *(*string)(unsafe.Add(was, p.texts[i].mem)))
+		}
+	}
+}
+
+// within reports whether s is part of a string of the value at base.
+func (p *program) within(s string, base unsafe.Pointer) bool {
+	at := uintptr(unsafe.Pointer(unsafe.StringData(s)))
+	for i := range p.texts {
+		t := *(*string)(unsafe.Add(base, p.texts[i].mem))
+		if first := uintptr(unsafe.Pointer(unsafe.StringData(t))); at >= first && at-first < uintptr(len(t)) {
+			return true
+		}
+	}
+	return false
+}
+
+// owned returns was if it is s, or else a copy of s.
+func owned(s, was string) string {
+	if s == was {
+		return was
+	}
+	return strings.Clone(s)
+}
+
 // checkBools reports the first byte of a head that is no boolean, or -1.
 func (p *program) checkBools(head unsafe.Pointer) int {
 	for _, at := range p.bools {
