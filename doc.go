@@ -40,11 +40,22 @@
 // A stream's records are values of any type that can be encoded, whether or not
 // they leave the process, since that depends on the parallelism: booleans,
 // numbers, strings, [time.Time], and slices, arrays, maps, pointers and structs
-// of these. Functions, channels and interfaces cannot be encoded. A struct that
-// holds strings, slices, maps or pointers has exported fields only, or methods
-// MarshalBinary and UnmarshalBinary; a struct of numbers alone may have
-// unexported ones. The same holds for the accumulator of an aggregator with a
+// of these, pointers to protobuf messages, and types that encode themselves
+// (encoding.BinaryMarshaler or encoding/gob's GobEncoder, with the opposite).
+// Functions and channels cannot be encoded. An interface can if the types of its
+// values are registered by [RegisterType]. A struct that holds strings, slices,
+// maps or pointers has exported fields only, unless it encodes itself; a struct of
+// numbers alone may have unexported ones. For any other type, [RegisterCodec] says
+// how it is encoded. The same holds for the accumulator of an aggregator with a
 // method Merge.
+//
+// A [time.Time] arrives as the same instant, without the monotonic reading: in
+// UTC or in the local zone if it was, else in a fixed zone of the same name and
+// offset.
+//
+// A record's strings may share memory with those of other records. An aggregator
+// that keeps a string of a record for long does so with strings.Clone; keys, and
+// what a reduction keeps, are cloned already.
 //
 // What a record refers to, such as a slice's elements, is shared by everything
 // that was given the record. So a function may keep it, and must not change it.
