@@ -82,10 +82,12 @@ type WatermarkOutput interface {
 }
 
 // PerRecord has each record see the watermark of all records before it, not only of
-// those before its batch. Then it does not depend on batches which records are late,
-// and counts of them are exact, in a job whose sources and windows have a
-// parallelism of 1. It costs a call for each record that raises the watermark. A
-// generator of your own decides by itself, so it is of no use with [ForGenerator].
+// those before its batch, also behind an exchange. Then it does not depend on batches
+// and buffers which records are late, and counts of them are exact, in a job whose
+// sources and windows have a parallelism of 1. It is costly: every record that raises
+// the watermark ends the network buffers of its job. A generator of your own decides
+// by itself, so it is of no use with [ForGenerator], which costs the same for each
+// watermark.
 func (w WatermarkStrategy) PerRecord() WatermarkStrategy {
 	w.perRecord = true
 	return w

@@ -22,6 +22,8 @@
 //   - head is where records come from: sourceHead or inputHead.
 //   - lanes write records into network buffers: rawLanes as memory images,
 //     codecLanes encoded.
+//   - [Timestamps] makes event times and watermarks, for each split where it stands
+//     behind a source; parts and valve combine them.
 //   - [Host] is all subtasks of one job in one worker.
 //
 // # Life cycle
@@ -44,7 +46,8 @@
 //     record that came after it.
 //   - T3: while an operator has results postponed, nothing else enters the chain.
 //   - T4: the watermark in a buffer's header holds after the buffer's records;
-//     an exchange has at most one open buffer per channel.
+//     an exchange has at most one open buffer per channel. Behind a strategy that
+//     places watermarks between records, no buffer has records of both sides.
 //   - T5: a task looks at its mailbox and its timers at least once per chunk, so
 //     they wait for about a millisecond of work or one call of user code.
 //

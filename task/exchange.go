@@ -216,7 +216,7 @@ func (w *writer[T]) count(n int) { w.ctx.figures.RecordsOut.Add(uint64(n)) }
 // Watermark implements [Receiver]: the watermark travels in the headers of the
 // buffers that follow.
 func (w *writer[T]) Watermark(t int64) error {
-	w.outlet.watermark = t
+	w.outlet.raise(t)
 	return nil
 }
 

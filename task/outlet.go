@@ -20,6 +20,9 @@ type outlet struct {
 	open func(channel int) bool
 
 	watermark int64
+	// perRecord tells that no record may share a buffer with one before a watermark,
+	// so that every record sees the same watermark on both sides.
+	perRecord bool
 	// sent is the watermark that each channel knows of.
 	sent []int64
 	// flushed is when buffers were last sent because of the timeout, idled when
@@ -61,6 +64,18 @@ func (o *outlet) send(channel int, b *shuffle.Buffer) {
 	o.sent[channel] = o.watermark
 	o.ctx.figures.BytesOut.Add(uint64(len(b.Bytes())))
 	o.partition.Send(channel, b)
+}
+
+// raise takes a new watermark.
+func (o *outlet) raise(t int64) {
+	o.watermark = t
+	if !o.perRecord {
+		return
+	}
+	for c := range o.channels {
+		o.seal(c)
+	}
+	o.sendWatermarks()
 }
 
 // flush sends what the buffer timeout says is due, and returns when it wants to

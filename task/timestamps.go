@@ -61,6 +61,10 @@ func (s Timestamps[T]) Build(ctx *Context, out Outputs) (Inputs, error) {
 // Join implements [Operator].
 func (s Timestamps[T]) Join(receivers []any) any { return join[T](receivers) }
 
+// placesWatermarks reports whether it matters between which two records a watermark
+// stands.
+func (s Timestamps[T]) placesWatermarks() bool { return s.PerRecord || s.Generator != nil }
+
 func (s Timestamps[T]) generator() generator[T] {
 	switch {
 	case s.None:
