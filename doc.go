@@ -31,6 +31,9 @@
 //     values, valid while the job is built.
 //   - [WindowAssigner] says to which windows of time a record belongs: [Tumbling],
 //     [Sliding], [Session].
+//   - [KeyedProcessFunction] and its relatives process records one at a time, with
+//     state for each key ([ValueState], [ListState], [MapState], …), timers, side outputs
+//     and metrics.
 //   - [Aggregator] combines the records of a key, [Window] is a span of time.
 //   - [Source] with [Reader], and [Sink] with [Writer], are what a connector
 //     implements.
@@ -74,7 +77,24 @@
 // # Time
 //
 // Event times are milliseconds since the epoch. The watermark is the promise
-// that no record at or before it will follow.
+// that no record at or before it will follow. [Stream.WithWatermarks] gives a stream
+// both; right behind its source there is one watermark for each split. A
+// [WatermarkStrategy] says how it follows from the records, when nobody waits for an
+// input that is silent, and which sources wait for each other.
+//
+// # Windows
+//
+// A window of event time fires when the watermark passes its last millisecond,
+// which is the event time of its results. A record is late only if all of its
+// windows are gone, which they are when the watermark has passed their last
+// millisecond by [WindowedStream.AllowedLateness]; until then each record that comes
+// behind the watermark makes its windows fire again for its key. Late records are
+// counted (numLateRecordsDropped in Flink), or in a [WindowedStream.LateOutput].
+//
+// Sliding windows add a record up once and merge what was added up: [Aggregator]
+// says what they ask of an aggregate. They merge in the order of event time, where
+// other windows add records in the order of their coming;
+// [WindowedStream.Process] has that order in all windows.
 //
 // # Its room
 //

@@ -282,7 +282,7 @@ func checkFunction[F any](g *dataflow.Graph, n *dataflow.Node, newFunction func(
 		g.MistakeOnce(n.Position, "the process function is nil")
 		return
 	}
-	if first.Kind() == reflect.Pointer && first.Type().Elem().Size() > 0 && first.Pointer() == second.Pointer() {
+	if first.Kind() == reflect.Pointer && first.Type().Elem().Size() > 0 && second.Kind() == reflect.Pointer && first.Pointer() == second.Pointer() {
 		g.Mistake(n.Position, "the same %v was returned twice as the process function: each subtask needs one of its own, so make it inside the function that returns it", first.Type())
 	}
 	pointer := first

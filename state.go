@@ -1,6 +1,7 @@
 package weir
 
 import (
+	"fmt"
 	"iter"
 	"maps"
 
@@ -179,6 +180,9 @@ type ReducingState[V any] struct {
 // ReducingState declares a value for each key that f makes of those that are added: f
 // gets what it returned before, at first the first value, and the next.
 func (c *KeyedOpenContext[K]) ReducingState[V any](name string, f func(a, b V) V) ReducingState[V] {
+	if f == nil {
+		c.k.Mistake(fmt.Errorf("reducing state %q: the function is nil", name))
+	}
 	return ReducingState[V]{task.DeclareState[K, V](c.k, descriptor("reducing state", name, task.StateTypeOf[V]()), nil), f}
 }
 
@@ -211,6 +215,9 @@ type accumulating[T, O any] interface {
 // AggregatingState declares an accumulator for each key. The [Window] that results are
 // made for is the empty one.
 func (c *KeyedOpenContext[K]) AggregatingState[T, A, O any](name string, aggregate Aggregator[K, T, A, O]) AggregatingState[T, O] {
+	if aggregate == nil {
+		c.k.Mistake(fmt.Errorf("aggregating state %q: the aggregator is nil", name))
+	}
 	s := task.DeclareState[K, A](c.k, descriptor("aggregating state", name, task.StateTypeOf[A]()), nil)
 	return AggregatingState[T, O]{&aggregating[K, T, A, O]{s: s, k: c.k, aggregate: aggregate, init: aggregation(aggregate).Init}}
 }

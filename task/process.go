@@ -228,6 +228,10 @@ func (p *Processing) close(f func() error) (err error) {
 	return nil
 }
 
+// Mistake notes what is wrong with what the function asks for while it opens: it is an
+// error of Open.
+func (p *Processing) Mistake(err error) { p.mistakes = append(p.mistakes, err) }
+
 // Operator returns the operator's name.
 func (p *Processing) Operator() string { return p.node.Name }
 
