@@ -15,8 +15,6 @@ import (
 	"time"
 	"unsafe"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	"github.com/weirstream/weir/internal/codec"
 )
 
@@ -380,7 +378,7 @@ func TestRefused(t *testing.T) {
 		hidden int
 		ByPtr  map[*int]int
 		ByAny  map[struct{ K any }]int
-		Proto  durationpb.Duration
+		Proto  duration
 		ByTime map[time.Time]int
 	}
 	_, err := codec.For[bad]()

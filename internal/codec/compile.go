@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"unsafe"
-
-	"google.golang.org/protobuf/proto"
 )
 
 // program encodes one type: a head, whose size does not depend on the value; the
@@ -298,10 +296,4 @@ func ownOf(t reflect.Type) own {
 		return m
 	}
 	return nil
-}
-
-// isMessage reports whether t is the struct of a protobuf message.
-func isMessage(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(reflect.TypeFor[proto.Message]()) &&
-		!promoted(t, "ProtoReflect") && registeredCodec(t) == nil && marshalerOf(t) == nil
 }

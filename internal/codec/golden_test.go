@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	"github.com/weirstream/weir/internal/codec"
 )
 
@@ -100,7 +98,7 @@ func TestGoldenParts(t *testing.T) {
 	golden(t, "marshaler", temperature(1))
 	golden(t, "appender", polarOf(3))
 	golden(t, "gob", *big.NewInt(256))
-	golden(t, "message-nil", (*durationpb.Duration)(nil))
+	golden(t, "message-nil", (*duration)(nil))
 	golden(t, "registered", reversed{"JFK"})
 	golden(t, "interface", shape(square{"s"}))
 	golden(t, "interface-nil", shape(nil))

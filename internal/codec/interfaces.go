@@ -23,7 +23,7 @@ type alternative struct {
 	id      typeID
 	typ     reflect.Type
 	prog    *program
-	scratch sync.Pool // of reflect.Value: what points to a value of typ
+	scratch sync.Pool // of *reflect.Value: what points to a value of typ
 }
 
 func (c *compiler) interfaceType(t reflect.Type, path string) *interfaceType {
@@ -35,7 +35,7 @@ func (c *compiler) interfaceType(t reflect.Type, path string) *interfaceType {
 	i := &interfaceType{byType: map[reflect.Type]*alternative{}, byID: map[typeID]*alternative{}}
 	for id, typ := range types {
 		a := &alternative{id: id, typ: typ}
-		a.scratch = sync.Pool{New: func() any { return reflect.New(typ) }}
+		a.scratch = sync.Pool{New: func() any { v := reflect.New(typ); return &v }}
 		i.byType[typ], i.byID[id] = a, a
 	}
 	// In one order, so that errors are the same in every process.
@@ -57,7 +57,7 @@ func (s *part) appendInterface(dst []byte, at unsafe.Pointer, depth int) []byte 
 	if a == nil {
 		panic(fmt.Errorf("%w: %s (%v): its value is a %v, which is not registered as a type that interfaces hold", ErrEncode, s.path, s.typ, v.Type()))
 	}
-	copied := a.scratch.Get().(reflect.Value)
+	copied := a.scratch.Get().(*reflect.Value)
 	defer a.scratch.Put(copied)
 	copied.Elem().Set(v)
 	defer copied.Elem().SetZero()

@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"unsafe"
 
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/proto" //nolint:depguard // Messages are what users send here, and none of the project's.
 )
 
 // marshaler encodes values by their own methods.
@@ -87,6 +87,12 @@ func (m *marshaler) decode(src []byte, at unsafe.Pointer) error {
 		return fmt.Errorf("UnmarshalBinary: %w", err)
 	}
 	return nil
+}
+
+// isMessage reports whether t is the struct of a protobuf message.
+func isMessage(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(reflect.TypeFor[proto.Message]()) &&
+		!promoted(t, "ProtoReflect") && registeredCodec(t) == nil && marshalerOf(t) == nil
 }
 
 // message encodes pointers to protobuf messages of a type, or nil: one byte for

@@ -8,12 +8,15 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/proto"                  //nolint:depguard // What users send.
+	"google.golang.org/protobuf/types/known/durationpb" //nolint:depguard // What users send.
+	"google.golang.org/protobuf/types/known/structpb"   //nolint:depguard // What users send.
 
 	"github.com/weirstream/weir/internal/codec"
 )
+
+// duration is a protobuf message.
+type duration = durationpb.Duration
 
 // reversed has a registered codec, which is needed for none of its fields.
 type reversed struct{ Text string }
