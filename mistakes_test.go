@@ -46,6 +46,12 @@ func (secretive) Add(*secret, int)                            {}
 func (secretive) Merge(_, _ *secret)                          {}
 func (secretive) Result(string, weir.Window, *secret) (n int) { return 0 }
 
+// unmergeable is an aggregate that sliding windows cannot use.
+type unmergeable struct{}
+
+func (unmergeable) Add(*secret, int)                            {}
+func (unmergeable) Result(string, weir.Window, *secret) (n int) { return 0 }
+
 type nested struct {
 	Inner *struct{ ID int64 }
 	Time  int64
@@ -100,6 +106,10 @@ func badJob(env *weir.Env) {
 		Window(weir.Tumbling(time.Hour).Offset(time.Nanosecond)). // mistake: a window of size 1h0m0s and offset 1ns: both must be whole milliseconds, and the size at least one
 		Aggregate(secretive{}).                                   // mistake: window aggregate: the accumulator cannot be sent to another task: …
 		To("w", &collect[int]{})
+	numbers.KeyBy(func(int) string { return "" }).
+		Window(weir.Sliding(time.Second, time.Minute).ProcessingTime()). // mistake: windows of size 1s every 1m0s with offset 0s: all must be whole milliseconds, the slide at least one and no larger than the size
+		Aggregate(unmergeable{}).                                        // mistake: sliding windows need an aggregator with a method Merge(acc, other *weir_test.secret): they add records up in panes, and merge those
+		To("window 0", &collect[int]{})
 	clocked := numbers.KeyBy(func(int) string { return "" }).Window(weir.Tumbling(time.Hour).ProcessingTime())
 	clocked.AllowedLateness(-time.Second). // mistake: an allowed lateness of -1s: it must be whole milliseconds and not negative
 						AllowedLateness(time.Second).                     // mistake: an allowed lateness in windows of processing time, in which nothing is late
