@@ -353,6 +353,9 @@ func (f *failing) Open(ctx *weir.KeyedOpenContext[int]) error {
 	case "bad type":
 		ctx.ValueState[func()]("f")
 		ctx.MapState[float64, int]("m")
+	case "nil functions":
+		ctx.ReducingState[int]("r", nil)
+		ctx.AggregatingState[int, int, int]("a", nil)
 	case "state in Open":
 		f.state.Get()
 	}
@@ -403,6 +406,7 @@ func TestProcessErrors(t *testing.T) {
 		"two states":       name + `list state "state": the operator has a value state of that name already`,
 		"no name":          name + "a value state has no name",
 		"bad type":         `values of type func() cannot be written to a snapshot`,
+		"nil functions":    `aggregating state "a": the aggregator is nil`,
 		"state in Open":    `value state "state" of ` + `keyed process "mine" is used without a current key`,
 		"Process":          name + "oops",
 		"panic in Process": name + "panic: oops",
@@ -506,5 +510,61 @@ func TestTimerWithoutOnTimer(t *testing.T) {
 	})
 	if want := `keyed process "keyed process": it registers a timer and has no method OnTimer`; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("failed with %v, want %q", err, want)
+	}
+}
+
+// measured counts what it sees.
+type measured struct {
+	seen    weir.Counter
+	largest weir.Gauge
+	digits  weir.Histogram
+	max     int
+}
+
+func (m *measured) Open(ctx *weir.OpenContext) error {
+	m.seen = ctx.Counter("seen")
+	group := ctx.Metrics().Group("numbers")
+	m.largest, m.digits = group.Gauge("largest"), group.Group("of").Histogram("digits")
+	return nil
+}
+
+func (m *measured) Process(_ *weir.ProcessContext, v int, emit func(int)) error {
+	m.seen.Inc()
+	m.max = max(m.max, v)
+	m.largest.Set(float64(m.max))
+	m.digits.Record(int64(len(fmt.Sprint(v))))
+	if m.seen.Count() > 1000 {
+		return errors.New("counted too many")
+	}
+	emit(v)
+	return nil
+}
+
+func TestUserMetrics(t *testing.T) {
+	e := newEngine(1, 2)
+	metrics, err := e.run(t.Context(), func(env *weir.Env) {
+		weir.From(env, "numbers", numbersTo(1000)).
+			Process(func() *measured { return &measured{} }).Name("measured").To("sink", &collect[int]{})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen int64
+	var largest float64
+	var digits [4]uint64
+	for _, m := range metrics {
+		for i, u := range m.User {
+			if want := []string{"seen", "numbers.largest", "numbers.of.digits"}[i]; u.Name != want || u.Operator != "measured" {
+				t.Errorf("metric %d is %q of %q", i, u.Name, u.Operator)
+			}
+			seen += u.Count
+			largest = max(largest, u.Gauge)
+			for b, v := range u.Histogram.Values {
+				digits[v] += u.Histogram.Counts[b]
+			}
+		}
+	}
+	if seen != 1000 || largest != 999 || digits != [4]uint64{1: 10, 2: 90, 3: 900} {
+		t.Errorf("saw %d, the largest %v, by digits %v", seen, largest, digits)
 	}
 }
