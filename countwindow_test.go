@@ -70,7 +70,7 @@ func TestCountWindowMistakes(t *testing.T) {
 		keyed.CountWindow(1).Slide(-1).Reduce(nil).To("b", &collect[tick]{})
 		keyed.CountWindow(1).Aggregate[int, int](nil).To("c", &collect[int]{})
 		keyed.CountWindow(1).Process[int](nil).To("d", &collect[int]{})
-		keyed.CountWindow(1).AggregateProcess[int, int, int](unmergeable{}, nil).To("e", &collect[int]{})
+		keyed.CountWindow(1).AggregateProcess[int, int, int](summing{}, nil).To("e", &collect[int]{})
 	}).Layout().Plan.Mistakes
 	want := []string{
 		"a window of 0 records: it must have at least 1",

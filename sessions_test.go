@@ -174,7 +174,7 @@ func TestSessionMistakes(t *testing.T) {
 		keyed.Window(weir.Session(0)).Reduce(higher).To("a", &collect[tick]{})
 		keyed.Window(weir.Session(time.Microsecond)).Reduce(higher).To("b", &collect[tick]{})
 		keyed.Window(weir.Session(time.Second).Offset(time.Second)).Reduce(higher).To("c", &collect[tick]{})
-		keyed.Window(weir.Session(time.Second)).Aggregate(unmergeable{}).To("d", &collect[int]{})
+		keyed.Window(weir.Session(time.Second)).Aggregate(summing{}).To("d", &collect[int]{})
 		keyed.Window(weir.Session(time.Second)).Aggregate[int, int](nil).To("e", &collect[int]{})
 		keyed.Window(weir.Session(time.Second)).Process(func(int32, weir.Window, []tick, func(int)) {}).To("f", &collect[int]{})
 		weir.From(env, "more", listOf[tick]()).KeyBy(keyOf).Window(weir.Session(time.Second).ProcessingTime()).Reduce(higher).To("g", &collect[tick]{})
@@ -198,8 +198,8 @@ func TestSessionMistakes(t *testing.T) {
 	}
 }
 
-// unmergeable is an aggregator without a Merge.
-type unmergeable struct{}
+// summing is an aggregator without a Merge.
+type summing struct{}
 
-func (unmergeable) Add(acc *int, _ tick)                      { *acc++ }
-func (unmergeable) Result(_ int32, _ weir.Window, n *int) int { return *n }
+func (summing) Add(acc *int, _ tick)                      { *acc++ }
+func (summing) Result(_ int32, _ weir.Window, n *int) int { return *n }
