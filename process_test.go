@@ -455,7 +455,7 @@ func (noTimers) Process(ctx *weir.KeyedContext[int], _ int, _ func(int)) error {
 }
 
 // oddTimers has methods that are not what they seem.
-type oddTimers struct{ n int }
+type oddTimers struct{}
 
 func (oddTimers) Open(*weir.OpenContext) error                            { return nil }
 func (*oddTimers) Close() error                                           { return nil }
