@@ -24,9 +24,10 @@ var OperatorChaining = executionArea.define("pipeline.operator-chaining.enabled"
 	"Whether operators without a shuffle between them run in one task. Off is for finding the slow one.",
 	deprecated("pipeline.operator-chaining"))
 
-// AutoWatermarkInterval is how often sources emit watermarks.
+// AutoWatermarkInterval is how often generators are asked for watermarks, and how
+// often those travel alone.
 var AutoWatermarkInterval = executionArea.define("pipeline.auto-watermark-interval", duration(time.Millisecond), 200*time.Millisecond, Job,
-	"How often a watermark crosses the network without records. With records it always does, since it travels in their buffers.")
+	"How often a watermark crosses the network without records, and a generator of the job's own is asked for one. With records it always does, since it travels in their buffers.")
 
 // PreAggregation is whether aggregates are combined before the shuffle.
 var PreAggregation = executionArea.define("pipeline.pre-aggregation.enabled", boolean(), true, Job,

@@ -60,7 +60,7 @@ const (
 	noResources   = "Weir has no external resources"
 	noStoreType   = "the JobManager has one way of keeping ended jobs"
 
-	noAlignment   = "this version of Weir does not align the watermarks of sources"
+	noAlignment   = "Weir always aligns each split by itself; a group is named in code, by WithAlignment"
 	noAdaptive    = "this version of Weir rebalances in turn, not by load"
 	noCheckpoints = "this version of Weir takes no checkpoints and no savepoints"
 	noBackends    = "this version of Weir keeps state in memory only"
