@@ -170,3 +170,56 @@ func hear(t *rapid.T, w *wire, before map[int64][]int, received []int, last []in
 		}
 	}
 }
+
+// TestWatermarksBetweenRecords: where their place counts, each record arrives with
+// the watermark that was in force when it was sent, on every channel, whatever the
+// buffer timeout.
+func TestWatermarksBetweenRecords(t *testing.T) {
+	tb := t
+	rapid.Check(t, func(t *rapid.T) {
+		channels := rapid.IntRange(1, 3).Draw(t, "channels")
+		w := newWire(tb, channels, 512, 200, -1)
+		w.outlet.perRecord = true
+		out := writerOf[int64](tb, w)
+		watermark, sent := NoTime, 0
+		for range rapid.IntRange(1, 25).Draw(t, "steps") {
+			if rapid.Bool().Draw(t, "watermark") {
+				watermark = max(watermark, 0) + 1
+				if err := out.Watermark(watermark); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			values := slices.Repeat([]int64{watermark}, rapid.IntRange(1, 9).Draw(t, "records"))
+			sent += len(values)
+			if err := out.Push(values, make([]int64, len(values))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.outlet.end()
+		for c, inbox := range w.inboxes {
+			inForce := NoTime
+			var got recorder[int64]
+			r := must[Records[int64]](tb)(NewRecords[int64]()).reader(&got)
+			for d, ok := inbox.Poll(); ok; d, ok = inbox.Poll() {
+				switch {
+				case d.Buffer != nil:
+					got.records = nil
+					readBuffer(tb, r, d.Buffer, 100)
+					for _, record := range got.records {
+						if sent--; record.Value != inForce {
+							t.Fatalf("channel %d: a record that was sent at watermark %d came at %d", c, record.Value, inForce)
+						}
+					}
+					inForce = max(inForce, d.Buffer.Watermark)
+					d.Buffer.Recycle()
+				case d.Event == nil:
+					inForce = max(inForce, d.Watermark)
+				}
+			}
+		}
+		if sent != 0 {
+			t.Fatalf("%d records did not arrive", sent)
+		}
+	})
+}
