@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,11 +75,12 @@ func TestAllAnswersOnACluster(t *testing.T) {
 	for _, job := range answers.Jobs() {
 		for _, timeout := range []string{"0 ms", "100 ms", "-1"} {
 			t.Run(fmt.Sprintf("%s/timeout=%s", job.Name, timeout), func(t *testing.T) {
-				r := c.weir(t, "run", "-p", "4", "-D", "execution.buffer-timeout.interval="+timeout, program, job.Name, data)
+				output := t.TempDir()
+				r := c.weir(t, "run", "-p", "4", "-D", "execution.buffer-timeout.interval="+timeout, program, job.Name, data, output)
 				if r.code != 0 {
 					t.Fatalf("exit code %d\n%s", r.code, r.stderr)
 				}
-				if err := job.Compare(data, stringsOf(t, r.stdout)); err != nil {
+				if err := job.Compare(data, linesBelow(t, output)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -87,20 +89,24 @@ func TestAllAnswersOnACluster(t *testing.T) {
 	checkRemote(t, c)
 }
 
-// stringsOf reads the strings that a job has printed as JSON among what weir prints.
-func stringsOf(t *testing.T, stdout string) (all []string) {
+// linesBelow reads the lines of all files below a folder.
+func linesBelow(t *testing.T, dir string) (lines []string) {
 	t.Helper()
-	for line := range strings.Lines(stdout) {
-		if !strings.HasPrefix(line, `"`) {
-			continue
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
 		}
-		var s string
-		if err := json.Unmarshal([]byte(line), &s); err != nil {
-			t.Fatalf("line %q: %v", line, err)
+		if strings.HasPrefix(entry.Name(), ".") {
+			t.Errorf("%s is left over", path)
 		}
-		all = append(all, s)
+		content, err := os.ReadFile(path)
+		lines = append(lines, strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all
+	return lines
 }
 
 // networkOf are the settings that give each of two slots so many buffers.

@@ -31,7 +31,10 @@ func TestEndToEnd(t *testing.T) {
 		"bounded-memory task backpressured_ms_per_second,bench,busy_ms_per_second,idle_ms_per_second,records_in,task": 3,
 		"keyed-window weir 1000 false" + figure: 1, "keyed-window weir 1000 true" + figure: 1, "keyed-window limit 1000 false" + figure: 1,
 		"keyed-window weir/limit 1000 false" + comparison: 1, "keyed-window weir/limit 1000 true" + comparison: 1,
-		"strings string/integer 1000 false" + comparison: 1,
+		"strings string/integer 1000 false" + comparison:                                                                                    1,
+		"sliding-window sliding/tumbling 1000 false bench,held_ms,high,keys,low,median,pairs,panes,preaggregate,ratio,subtract":             4,
+		"sliding-window weir 1000 false bench,events,events_per_second,held_ms,keys,panes,preaggregate,subtract,system,tcp_records,variant": 4,
+		"sliding-window weir 1000 false bench,events,events_per_second,keys,preaggregate,system,tcp_records,variant":                        1, // tumbling
 		// One of each is the run with the profile.
 		"keyed-window weir 1000 false" + figure + ",variant": 1, "strings weir 1000 false" + figure + ",variant": 3,
 	}
