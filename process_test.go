@@ -158,6 +158,7 @@ func TestKeyedProcess(t *testing.T) {
 	for _, parallelism := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint(parallelism), func(t *testing.T) {
 			onBoth(t, parallelism, func(t *testing.T, e *engine) {
+				t.Helper()
 				var got collect[visited]
 				var late collect[visit]
 				var open atomic.Int32
@@ -232,6 +233,7 @@ func TestKeyedConnectedProcess(t *testing.T) {
 		want = append(want, fmt.Sprint(v, " alone"))
 	}
 	onBoth(t, 3, func(t *testing.T, e *engine) {
+		t.Helper()
 		var got collect[string]
 		runJob(t, e, func(env *weir.Env) {
 			numbers := weir.From(env, "numbers", numbersTo(n)).Parallelism(1)
@@ -276,6 +278,7 @@ func (c *inputCounts) Process2(_ *weir.ProcessContext, v string, emit func([3]in
 
 func TestConnectedProcess(t *testing.T) {
 	onBoth(t, 2, func(t *testing.T, e *engine) {
+		t.Helper()
 		var got collect[[3]int]
 		runJob(t, e, func(env *weir.Env) {
 			numbers := weir.From(env, "numbers", numbersTo(500)).Parallelism(1)
@@ -294,6 +297,7 @@ func TestConnectedProcess(t *testing.T) {
 func TestProcessFunc(t *testing.T) {
 	odd := weir.NewOutputTag[string]("odd")
 	onBoth(t, 2, func(t *testing.T, e *engine) {
+		t.Helper()
 		e.least = false // there is no channel that needs memory
 		var got, doubled collect[int]
 		var odds collect[string]

@@ -110,6 +110,7 @@ func (g *marked) OnPeriodic(out *WatermarkOutput) {
 
 // drivenContext is a context whose processing time the test sets.
 func drivenContext(t testing.TB, now *int64) *Context {
+	t.Helper()
 	ctx := testContext(t)
 	ctx.wall = func() int64 { return *now }
 	return ctx

@@ -41,6 +41,7 @@ func keyedProcess[T, O any](t testing.TB, ctx *Context, keys KeySelector[int64, 
 }
 
 func numbersByKey(t testing.TB) KeySelector[int64, int64] {
+	t.Helper()
 	return must[KeySelector[int64, int64]](t)(NewKeySelector(func(v int64) int64 { return v }))
 }
 
@@ -287,6 +288,7 @@ func TestKeyedStateAgainstAMap(t *testing.T) {
 
 // countedProcess is a function with a count per key, as users write them.
 func countedProcess(t testing.TB, timers bool) func() error {
+	t.Helper()
 	values, times := batchOf(1000)
 	var count *KeyedState[int64]
 	r, _ := keyedProcess(t, testContext(t), byField(t), Receiver[int64](sink[int64]{}),

@@ -64,7 +64,6 @@ func TestTimestampsAtTheBeginningOfTime(t *testing.T) {
 // sluggish is an operator that postpones results at every watermark, and notes what
 // it gets. What comes before they are out is a violation of T3.
 type sluggish struct {
-	recorder[int64]
 	ctx *Context
 	// left is how many chunks are still to come, of the many of each watermark.
 	left, many int

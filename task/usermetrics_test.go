@@ -13,6 +13,7 @@ import (
 )
 
 func metricsOwner(t testing.TB) *Processing {
+	t.Helper()
 	p := newProcessing(testContext(t), &dataflow.Node{Kind: "process", Name: "mine"}, Outputs{})
 	return &p
 }

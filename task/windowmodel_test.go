@@ -151,6 +151,7 @@ type windowTest struct {
 }
 
 func newWindowTest(tb testing.TB, t *rapid.T, kind string) *windowTest {
+	tb.Helper()
 	size := rapid.Int64Range(1, 120).Draw(t, "size")
 	slide := size
 	if rapid.Bool().Draw(t, "slides") {
@@ -181,6 +182,7 @@ func buildWindow[A any](
 	tb testing.TB, t *rapid.T, ctx *Context, keys KeySelector[int, int64], a Aggregation[int, int64, A, modelResult],
 	size, slide, offset int64, late Lateness, out Outputs,
 ) Receiver[int64] {
+	tb.Helper()
 	var operator Operator = SlidingAggregate[int, int64, A, modelResult]{Keys: keys, Aggregation: a, Size: size, Slide: slide, Offset: offset, Lateness: late}
 	if size == slide && rapid.Bool().Draw(t, "tumbling") {
 		operator = TumblingAggregate[int, int64, A, modelResult]{Keys: keys, Aggregation: a, Size: size, Offset: offset, Lateness: late}
@@ -206,6 +208,7 @@ func (w *windowTest) push() {
 }
 
 func (w *windowTest) advance(tb testing.TB, t int64) {
+	tb.Helper()
 	if t < w.model.watermark {
 		return
 	}
