@@ -21,9 +21,8 @@ type SlidingAggregate[K comparable, T, A, O any] struct {
 }
 
 // fewPanes is how many panes a window may have for them to be merged each time that
-// it fires. It is beyond all windows: with the two stacks, which spare merges where
-// there are more than about 16 panes, a result was wrong once in many runs.
-const fewPanes = 1 << 30
+// it fires.
+const fewPanes = 16
 
 // Build implements [Operator].
 func (w SlidingAggregate[K, T, A, O]) Build(ctx *Context, out Outputs) (Inputs, error) {
