@@ -24,7 +24,11 @@ type filler[T any] interface {
 	Progress() (done, total uint64)
 }
 
-func (s source[T]) Bounded() bool { return true }
+// Bounded is false though every split ends, so that each subtask gets one at the
+// start. Splits of a bounded source go to whichever subtask is free: one that has
+// read a split before the other subtask runs gets the second, too, whose events are
+// behind its watermark then, and late.
+func (s source[T]) Bounded() bool { return false }
 
 func (s source[T]) Splits(_ context.Context, parallelism int) ([]weir.Split, error) {
 	splits := make([]weir.Split, parallelism)
