@@ -238,22 +238,7 @@ func (c *chainBuilder) operator(n *dataflow.Node) (Inputs, error) {
 
 // outputs builds everything that takes the output of n.
 func (c *chainBuilder) outputs(n *dataflow.Node) (Outputs, error) {
-	out := Outputs{ports: make([]any, 1+len(n.Sides))}
-	for port := range out.ports {
-		joiner := n.Code
-		if port > 0 {
-			out.sides = append(out.sides, n.Sides[port-1].Name)
-			joiner = n.Sides[port-1].Code
-		}
-		receivers, err := c.consumers(n, port)
-		if err != nil {
-			return Outputs{}, err
-		}
-		if len(receivers) > 0 {
-			out.ports[port] = joiner.(Joiner).Join(receivers)
-		}
-	}
-	return out, nil
+	return outputsOf(n, func(port int) ([]any, error) { return c.consumers(n, port) })
 }
 
 // consumers builds what takes one output of n: operators of the chain, and

@@ -57,7 +57,10 @@ func (d *Direct) build(nodes []*dataflow.Node) error {
 	inputs := make([]map[*dataflow.Input]any, len(nodes))
 	for i := len(nodes) - 1; i >= 0; i-- {
 		n := nodes[i]
-		out := d.outputs(n, nodes, inputs)
+		out, err := d.outputs(n, nodes, inputs)
+		if err != nil {
+			return err
+		}
 		if n.Source {
 			if _, ok := d.sources[n.Name]; ok {
 				return fmt.Errorf("%s: two sources have the name %q: a test tells them apart by it", n.Position, n.Name)
@@ -88,15 +91,8 @@ func (d *Direct) operator(n *dataflow.Node, out Outputs) (Inputs, error) {
 }
 
 // outputs joins what takes the outputs of n, which is built.
-func (d *Direct) outputs(n *dataflow.Node, nodes []*dataflow.Node, inputs []map[*dataflow.Input]any) Outputs {
-	out := Outputs{ports: make([]any, 1+len(n.Sides))}
-	for port := range out.ports {
-		joiner := n.Code
-		if port > 0 {
-			out.sides = append(out.sides, n.Sides[port-1].Name)
-			joiner = n.Sides[port-1].Code
-		}
-		var receivers []any
+func (d *Direct) outputs(n *dataflow.Node, nodes []*dataflow.Node, inputs []map[*dataflow.Input]any) (Outputs, error) {
+	return outputsOf(n, func(port int) (receivers []any, err error) {
 		for _, m := range nodes[n.Index+1:] {
 			for _, in := range m.Inputs {
 				if in.From == n && in.Port == port {
@@ -104,11 +100,8 @@ func (d *Direct) outputs(n *dataflow.Node, nodes []*dataflow.Node, inputs []map[
 				}
 			}
 		}
-		if len(receivers) > 0 {
-			out.ports[port] = joiner.(Joiner).Join(receivers)
-		}
-	}
-	return out
+		return receivers, nil
+	})
 }
 
 // inputs returns the receiver of each edge into n. Where there are several, a valve
@@ -119,7 +112,7 @@ func (d *Direct) inputs(n *dataflow.Node, in Inputs) map[*dataflow.Input]any {
 		receivers[n.Inputs[0]] = in[0]
 		return receivers
 	}
-	m := &meeting{ctx: d.ctx, valve: newValve(len(n.Inputs)), to: in[0].(signals)}
+	m := newMeeting(d.ctx, len(n.Inputs), in[0].(signals))
 	for i, edge := range n.Inputs {
 		receivers[edge] = edge.Code.(Exchange).Direct(in[edge.Ordinal], meetingInput{m, i})
 	}
@@ -246,46 +239,20 @@ func (d *Direct) Close() (err error) {
 	return err
 }
 
-// meeting is where several edges lead into one operator.
-type meeting struct {
-	ctx   *Context
-	valve *valve
-	to    signals
-}
-
-// meetingInput is one of the edges.
+// meetingInput is one of the edges that meet before an operator.
 type meetingInput struct {
 	*meeting
 	index int
 }
 
-func (m meetingInput) Watermark(t int64) error {
-	was := m.valve.idle
-	return m.signal(m.valve.raise(m.index, t), was)
-}
-
-func (m meetingInput) Idle() error {
-	was := m.valve.idle
-	return m.signal(m.valve.rest(m.index), was)
-}
+func (m meetingInput) Watermark(t int64) error { return m.raise(m.index, t) }
+func (m meetingInput) Idle() error             { return m.rest(m.index) }
 
 func (m meetingInput) End() error {
 	if m.valve.end() {
 		return m.ctx.afterResults(m.to.End)
 	}
 	return nil
-}
-
-func (m *meeting) signal(rose, wasIdle bool) error {
-	if rose {
-		if err := m.to.Watermark(m.valve.low); err != nil {
-			return err
-		}
-	}
-	if wasIdle || !m.valve.idle {
-		return nil
-	}
-	return m.ctx.afterResults(m.to.Idle)
 }
 
 // redirected hands records to an operator and signals to the meeting before it.

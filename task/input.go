@@ -30,12 +30,10 @@ type head interface {
 
 // inputHead reads what arrives from other tasks.
 type inputHead struct {
-	ctx   *Context
-	inbox *shuffle.Inbox
-	gates []inputGate
-	valve *valve
-	next  signals
-	wait  []<-chan struct{}
+	*meeting // of all channels
+	inbox    *shuffle.Inbox
+	gates    []inputGate
+	wait     []<-chan struct{}
 
 	// buffer is what is being read.
 	buffer  *shuffle.Buffer
@@ -57,7 +55,7 @@ func newInputHead(ctx *Context, inbox *shuffle.Inbox, gates []inputGate, next si
 		gates[i].first = channels
 		channels += len(gates[i].remote)
 	}
-	h := &inputHead{ctx: ctx, inbox: inbox, gates: gates, valve: newValve(channels), next: next, wait: []<-chan struct{}{inbox.Ready()}}
+	h := &inputHead{meeting: newMeeting(ctx, channels, next), inbox: inbox, gates: gates, wait: []<-chan struct{}{inbox.Ready()}}
 	ctx.OnClose(h.close)
 	return h
 }
@@ -103,39 +101,13 @@ func (h *inputHead) read(limit int) (int, status, error) {
 	return n, working, h.raise(h.gate.first+h.channel, watermark)
 }
 
-// raise notes that a channel brought records or a watermark.
-func (h *inputHead) raise(channel int, t int64) error {
-	was := h.valve.idle
-	return h.signal(h.valve.raise(channel, t), was)
-}
-
-// rest notes that a channel is idle. The task is when all of them are.
-func (h *inputHead) rest(channel int) error {
-	was := h.valve.idle
-	return h.signal(h.valve.rest(channel), was)
-}
-
-// signal hands on what the valve says, given whether the task was idle before.
-func (h *inputHead) signal(rose, wasIdle bool) error {
-	if rose {
-		h.ctx.figures.Watermark.Store(h.valve.low)
-		if err := h.next.Watermark(h.valve.low); err != nil {
-			return err
-		}
-	}
-	if wasIdle || !h.valve.idle {
-		return nil
-	}
-	return h.ctx.afterResults(h.next.Idle)
-}
-
 func (h *inputHead) event(gate *inputGate, d shuffle.Delivery) (int, status, error) {
 	switch d.Event.Kind {
 	case shuffle.EventEndOfInput:
 		if !h.valve.end() {
 			return 0, working, h.raise(gate.first+d.Channel, MaxTime)
 		}
-		return 0, ended, h.next.End()
+		return 0, ended, h.to.End()
 	case shuffle.EventIdle:
 		return 0, working, h.rest(gate.first + d.Channel)
 	case shuffle.EventConnectionLost:

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math"
 	"slices"
+
+	"github.com/weirstream/weir/internal/dataflow"
 )
 
 // NoTime is the event time of a record that has none, and the watermark of a
@@ -62,6 +64,26 @@ type Outputs struct {
 	ports []any
 	// sides are the names of the side outputs, the first of which is port 1.
 	sides []string
+}
+
+// outputsOf joins the consumers of each output of n, which consumers returns.
+func outputsOf(n *dataflow.Node, consumers func(port int) ([]any, error)) (Outputs, error) {
+	out := Outputs{ports: make([]any, 1+len(n.Sides))}
+	for port := range out.ports {
+		joiner := n.Code
+		if port > 0 {
+			out.sides = append(out.sides, n.Sides[port-1].Name)
+			joiner = n.Sides[port-1].Code
+		}
+		receivers, err := consumers(port)
+		if err != nil {
+			return Outputs{}, err
+		}
+		if len(receivers) > 0 {
+			out.ports[port] = joiner.(Joiner).Join(receivers)
+		}
+	}
+	return out, nil
 }
 
 // main returns the receiver of the main output.
