@@ -42,7 +42,7 @@ func description() *clientv1.JobDescription {
 				{Index: 0, State: workerv1.TaskState_TASK_STATE_RUNNING, TaskManager: "tm-1", Metrics: &workerv1.TaskMetrics{
 					RecordsIn: 1, RecordsOut: 2, BytesIn: 3, BytesOut: 4, RecordsInRemote: 5,
 					BusyMsPerSecond: 6, IdleMsPerSecond: 7, BackpressuredMsPerSecond: 8,
-					WatermarkMs: 9, ProgressDone: 10, ProgressTotal: 11, LateRecordsDropped: 12,
+					WatermarkMs: 9, ProgressDone: 10, ProgressTotal: 11, LateRecordsDropped: 12, LongestFiringUs: 13,
 				}},
 				{Index: 1, State: workerv1.TaskState(99)},
 			}},
@@ -68,7 +68,7 @@ func job() *client.Job {
 					{Index: 0, State: "RUNNING", TaskManager: "tm-1", Metrics: client.Metrics{
 						RecordsIn: 1, RecordsOut: 2, BytesIn: 3, BytesOut: 4, RecordsInRemote: 5,
 						BusyMillis: 6, IdleMillis: 7, BackpressuredMillis: 8,
-						Watermark: 9, ProgressDone: 10, ProgressTotal: 11, LateRecordsDropped: 12,
+						Watermark: 9, ProgressDone: 10, ProgressTotal: 11, LateRecordsDropped: 12, LongestFiring: 13 * time.Microsecond,
 					}},
 					{Index: 1, State: "UNKNOWN(99)", Metrics: client.Metrics{Watermark: math.MinInt64}},
 				},

@@ -110,6 +110,10 @@ type Metrics struct {
 	// is 0 if it is not known.
 	ProgressDone, ProgressTotal uint64
 	LateRecordsDropped          uint64
+	// LongestFiring is the longest time that one watermark held the task with the
+	// results that it fired, before the end of its input: so long may a record have
+	// waited.
+	LongestFiring time.Duration
 	// User are those of the job's functions.
 	User []UserMetric
 }

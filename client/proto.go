@@ -125,6 +125,7 @@ func metricsFromProto(m *workerv1.TaskMetrics) Metrics {
 		ProgressDone:        m.GetProgressDone(),
 		ProgressTotal:       m.GetProgressTotal(),
 		LateRecordsDropped:  m.GetLateRecordsDropped(),
+		LongestFiring:       time.Duration(m.GetLongestFiringUs()) * time.Microsecond,
 		User:                userMetricsFromProto(m.GetUserMetrics()),
 	}
 }

@@ -62,6 +62,10 @@ type Figures struct {
 	// AlignmentDrift is how far a source's watermark is beyond what its alignment group
 	// allows, in ms.
 	AlignmentDrift atomic.Int64
+	// LongestFiring is the longest time, in ns, that one watermark held the task with
+	// the results that it fired; what the end of the input fires is left out, since
+	// nothing waits behind it.
+	LongestFiring atomic.Int64
 	// ProgressDone and ProgressTotal are in the source's own unit; the total is 0
 	// if it is not known.
 	ProgressDone, ProgressTotal atomic.Uint64

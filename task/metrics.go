@@ -23,6 +23,9 @@ type Metrics struct {
 	// AlignmentDrift is how far a source's watermark is beyond what its alignment group
 	// allows, in ms: negative below that, 0 without a limit.
 	AlignmentDrift int64
+	// LongestFiring is the longest time that one watermark held the task with the
+	// results that it fired, before the end of its input.
+	LongestFiring time.Duration
 	// How much of a bounded input is read, in the source's own unit; the total is
 	// 0 if it is not known.
 	ProgressDone, ProgressTotal uint64
@@ -69,6 +72,7 @@ func (t *task) metrics(id ids.Subtask) Metrics {
 		Busy: rate(busy), Idle: rate(idle), Backpressured: rate(backpressured),
 		Watermark: f.Watermark.Load(), AlignmentDrift: f.AlignmentDrift.Load(), ProgressDone: f.ProgressDone.Load(), ProgressTotal: f.ProgressTotal.Load(),
 	}
+	m.LongestFiring = time.Duration(f.LongestFiring.Load())
 	m.User = f.user.read()
 	t.seen = next
 	return m

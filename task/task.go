@@ -25,6 +25,8 @@ type task struct {
 	pace, results pace
 	// due is when the next flush is, or never; flushed when sinks were last.
 	due, flushed time.Duration
+	// firing is since when postponed results hold the task, or never.
+	firing time.Duration
 	// now is the clock at the end of the last chunk or wait. A read costs as much
 	// as several records, so a chunk begins with the one before.
 	now   time.Duration
@@ -42,7 +44,7 @@ type task struct {
 const never = time.Duration(math.MaxInt64)
 
 func newTask(ctx *Context, cancel context.CancelFunc) *task {
-	return &task{ctx: ctx, cancel: cancel, pace: newPace(), results: newPace(), letter: make(chan struct{}, 1), due: never}
+	return &task{ctx: ctx, cancel: cancel, pace: newPace(), results: newPace(), letter: make(chan struct{}, 1), due: never, firing: never}
 }
 
 // post has the task's goroutine run f between two chunks.
@@ -218,6 +220,7 @@ func (t *task) chunk() (status, error) {
 	now := t.ctx.clock.now()
 	p.observe(n, now-t.now-(t.ctx.waited-waited))
 	t.now = now
+	t.observeFiring(now)
 	if err != nil || s == ended {
 		return s, err
 	}
@@ -225,6 +228,20 @@ func (t *task) chunk() (status, error) {
 		t.due = min(t.due, t.nextFlush())
 	}
 	return s, t.flushDue(now)
+}
+
+// observeFiring takes the time from the chunk that postponed results to the one
+// that emitted the last of them.
+func (t *task) observeFiring(now time.Duration) {
+	switch f := t.ctx.figures; {
+	case len(t.ctx.postponed) > 0:
+		t.firing = min(t.firing, now)
+	case t.firing != never:
+		if took := int64(now - t.firing); took > f.LongestFiring.Load() && f.Watermark.Load() != MaxTime {
+			f.LongestFiring.Store(took)
+		}
+		t.firing = never
+	}
 }
 
 // nextFlush is when what a chunk may have left open must leave.

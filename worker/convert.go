@@ -211,7 +211,7 @@ func metricsToProto(all []task.Metrics) *workerv1.SessionRequest {
 			RecordsInRemote: m.RecordsInRemote, LateRecordsDropped: m.LateDropped,
 			BusyMsPerSecond: uint32(m.Busy), IdleMsPerSecond: uint32(m.Idle), BackpressuredMsPerSecond: uint32(m.Backpressured),
 			WatermarkMs: m.Watermark, WatermarkAlignmentDriftMs: m.AlignmentDrift, ProgressDone: m.ProgressDone, ProgressTotal: m.ProgressTotal,
-			UserMetrics: userMetricsToProto(m.User),
+			UserMetrics: userMetricsToProto(m.User), LongestFiringUs: uint64(m.LongestFiring.Microseconds()),
 		}
 	}
 	return &workerv1.SessionRequest{Message: &workerv1.SessionRequest_Metrics{Metrics: report}}

@@ -18,16 +18,24 @@ import (
 )
 
 const (
-	// flinkTryEvents is the number of events, in all, of Flink's first run, which
-	// does not count: the virtual machine warms up in it.
-	flinkTryEvents = 5_000_000
 	// flinkSeconds is about how long a run of Flink takes.
 	flinkSeconds = 8
 	// warmUpGain is how much faster than the first run the others are expected.
 	warmUpGain = 1.3
 )
 
-// besideFlink has the engine and a real Flink take turns at keyed-window.
+// flinkTryEvents is the number of events, in all, of Flink's first run, which does
+// not count: the virtual machine warms up in it. Sliding windows are far slower, as
+// each event is added up in all of its windows.
+func flinkTryEvents(panes int64) int64 {
+	if panes > 0 {
+		return 1_000_000
+	}
+	return 5_000_000
+}
+
+// besideFlink has the engine and a real Flink take turns at keyed-window and
+// sliding-window.
 func (h *harness) besideFlink(ctx context.Context) (err error) {
 	f, err := newFlink(ctx, h)
 	if err != nil {
@@ -44,38 +52,61 @@ func (h *harness) besideFlink(ctx context.Context) (err error) {
 	return h.withCluster(ctx, func(c *cluster.Cluster) error {
 		for _, keys := range h.keys {
 			if err := h.besideFlinkAt(ctx, c, f, keys); err != nil {
-				return fmt.Errorf("keyed-window beside Flink: %w", err)
+				return fmt.Errorf("beside Flink: %w", err)
 			}
 		}
 		return nil
 	})
 }
 
+// besideFlinkAt compares the windows that are wanted.
 func (h *harness) besideFlinkAt(ctx context.Context, c *cluster.Cluster, f *flink, keys uint64) error {
 	w, err := h.workFor(ctx, keys, h.seconds)
 	if err != nil {
 		return err
 	}
-	h.say("keyed-window, %d keys: the first run of each, which does not count", keys)
+	if h.name != "sliding-window" {
+		if err := h.pairsWithFlink(ctx, c, f, slidingVariant{variant{bench: "keyed-window"}, w}); err != nil {
+			return err
+		}
+	}
+	if h.name == "keyed-window" {
+		return nil
+	}
+	for _, v := range h.slidingVariants(w) {
+		if err := h.pairsWithFlink(ctx, c, f, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pairsWithFlink has the engine and Flink take turns at windows of one kind.
+func (h *harness) pairsWithFlink(ctx context.Context, c *cluster.Cluster, f *flink, v slidingVariant) error {
+	if s := v.sliding.Subtract; s != nil && *s {
+		return nil // Flink's aggregates cannot subtract
+	}
+	h.say("%s, %d keys: the first run of each, which does not count", v.bench, v.work.Keys)
 	quiet := *h
 	quiet.stdout = h.stderr
-	if _, err := quiet.runWeir(ctx, c, w, variant{bench: "keyed-window"}); err != nil {
+	if _, err := quiet.runWeir(ctx, c, v.work, v.variant); err != nil {
 		return err
 	}
-	first, err := f.run(ctx, w.Params, flinkTryEvents)
+	first, err := f.run(ctx, v, flinkTryEvents(v.sliding.Panes))
 	if err != nil {
 		return err
 	}
 	events := splits * eventsFor(warmUpGain*first.EventsPerSecond, flinkSeconds)
 	var ratios report.Ratios
+	var held float64
 	pairs := min(h.pairs, fewPairs)
 	for i := range pairs {
-		h.say("keyed-window, %d keys, beside Flink: pair %d of %d", keys, i+1, pairs)
-		weir, err := h.runWeir(ctx, c, w, variant{bench: "keyed-window"})
+		h.say("%s, %d keys, beside Flink: pair %d of %d", v.bench, v.work.Keys, i+1, pairs)
+		weir, err := h.runWeir(ctx, c, v.work, v.variant)
 		if err != nil {
 			return err
 		}
-		other, err := f.run(ctx, w.Params, events)
+		other, err := f.run(ctx, v, events)
 		if err != nil {
 			return err
 		}
@@ -83,8 +114,9 @@ func (h *harness) besideFlinkAt(ctx context.Context, c *cluster.Cluster, f *flin
 			return err
 		}
 		ratios.Add(weir, other)
+		held = max(held, weir.HeldMS)
 	}
-	return h.compare(ratios, report.Comparison{Bench: "keyed-window", Ratio: "weir/flink", Keys: keys})
+	return h.compare(ratios, report.Comparison{Bench: v.bench, Ratio: "weir/flink", Keys: v.work.Keys, Sliding: v.sliding, HeldMS: held})
 }
 
 // flink is a Flink cluster that a script starts.
@@ -148,13 +180,16 @@ func (f *flink) stop(ctx context.Context) error {
 
 // run runs the work with a number of events in all. What Flink finds is not
 // checked: its job has a sink that keeps nothing.
-func (f *flink) run(ctx context.Context, p workload.Params, events int64) (report.Figure, error) {
+func (f *flink) run(ctx context.Context, v slidingVariant, events int64) (report.Figure, error) {
+	p := v.work.Params
 	out, err := f.call(ctx, "bench", f.directory, "KeyedWindow", "--n", fmt.Sprint(events), "--keys", fmt.Sprint(p.Keys),
-		"--size", fmt.Sprint(p.Window), "--evrate", fmt.Sprint(p.Rate))
+		"--size", fmt.Sprint(p.Window*max(1, v.sliding.Panes)), "--slide", fmt.Sprint(p.Window), "--evrate", fmt.Sprint(p.Rate))
 	if err != nil {
 		return report.Figure{}, err
 	}
-	return flinkFigure(out, p, events)
+	figure, err := flinkFigure(out, p, events)
+	figure.Bench, figure.Sliding = v.bench, v.sliding
+	return figure, err
 }
 
 // flinkFigure reads the line that the job prints, among those of the command.

@@ -198,7 +198,7 @@ func (h *harness) runWeir(ctx context.Context, c *cluster.Cluster, w work, v var
 		EventsPerSecond: report.Rate(events, float64(outcome.Job.End.UnixMilli()-opened)/1000),
 	}
 	if v.sliding.Panes > 0 {
-		figure.HeldMS = longestHeld(outcome.Stdout)
+		figure.HeldMS = float64(outcome.LongestFiring().Microseconds()) / 1000
 	}
 	return figure, h.print(figure)
 }

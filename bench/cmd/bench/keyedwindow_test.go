@@ -114,10 +114,3 @@ func TestFlinkFigure(t *testing.T) {
 		}
 	}
 }
-
-func TestLongestHeld(t *testing.T) {
-	lines := printed(t, workload.SubtaskResult{HeldMS: 1.5}, workload.SubtaskResult{Subtask: 1, HeldMS: 2.5}, workload.SubtaskResult{})
-	if ms := longestHeld(append(lines, []byte("no result"))); ms != 2.5 {
-		t.Errorf("%v ms, want 2.5", ms)
-	}
-}

@@ -78,7 +78,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	flags.StringVar(&o.name, "run", "", "the `name` of the benchmark to run; without it, all")
-	flags.BoolVar(&o.flink, "flink", false, "compare keyed-window with a real Flink; needs Java and Maven")
+	flags.BoolVar(&o.flink, "flink", false, "compare keyed-window and sliding-window with a real Flink; needs Java and Maven")
 	flags.StringVar(&o.flinkDir, "flink-dir", "../shared/flink", "the `directory` of the script that starts Flink")
 	flags.Func("keys", "the `numbers` of distinct keys that windows are measured with (default 1000,100000)", o.setKeys)
 	flags.IntVar(&o.pairs, "pairs", 7, "the `number` of pairs of runs that are compared")
@@ -113,8 +113,8 @@ func (o *options) check(rest []string) error {
 		return fmt.Errorf("unexpected argument %q", rest[0])
 	case o.name != "" && !slices.Contains(names, o.name):
 		return fmt.Errorf("there is no benchmark %q: there are %s", o.name, strings.Join(names, ", "))
-	case o.flink && o.name != "" && o.name != "keyed-window":
-		return fmt.Errorf("-flink -run %s: only keyed-window is compared with Flink", o.name)
+	case o.flink && o.name != "" && o.name != "keyed-window" && o.name != "sliding-window":
+		return fmt.Errorf("-flink -run %s: only keyed-window and sliding-window are compared with Flink", o.name)
 	case o.pairs < 1:
 		return fmt.Errorf("-pairs %d: there must be at least one", o.pairs)
 	case !(o.seconds > 0 && o.seconds <= 600):

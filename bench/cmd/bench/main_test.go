@@ -33,7 +33,7 @@ func TestParseRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"-run keyed":           "keyed-window, sliding-window, strings, latency, bounded-memory",
 		"extra":                `"extra"`,
-		"-flink -run latency":  "only keyed-window",
+		"-flink -run latency":  "only keyed-window and sliding-window",
 		"-keys 7,x":            `"x"`,
 		"-keys 0":              `"0"`,
 		"-pairs 0":             "-pairs 0",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/weirstream/weir/bench/internal/cluster"
@@ -75,18 +74,4 @@ func (h *harness) slidingVariants(w work) (variants []slidingVariant) {
 		}
 	}
 	return variants
-}
-
-// longestHeld returns the longest of the times that subtasks have printed. Lines that
-// are no results are found by checkAnswer.
-func longestHeld(stdout [][]byte) (ms float64) {
-	for _, line := range stdout {
-		var found struct {
-			HeldMS float64 `json:"held_ms"`
-		}
-		if json.Unmarshal(line, &found) == nil {
-			ms = max(ms, found.HeldMS)
-		}
-	}
-	return ms
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/weirstream/weir/client"
 )
@@ -38,6 +39,16 @@ func (o *Outcome) RemoteRecords() (n int64) {
 		}
 	}
 	return n
+}
+
+// LongestFiring returns for how long results of windows have held a task at most.
+func (o *Outcome) LongestFiring() (longest time.Duration) {
+	for _, v := range o.Job.Vertices {
+		for _, s := range v.Subtasks {
+			longest = max(longest, s.Metrics.LongestFiring)
+		}
+	}
+	return longest
 }
 
 // Run runs a job to its end. When ctx is done it cancels the job.

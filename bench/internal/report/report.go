@@ -26,8 +26,7 @@ type Figure struct {
 	Keys         uint64 `json:"keys"`
 	PreAggregate bool   `json:"preaggregate"`
 	Sliding
-	// HeldMS is the longest time from the first to the last result of a window in one
-	// subtask.
+	// HeldMS is the longest time that a watermark held a subtask with what it fired.
 	HeldMS float64 `json:"held_ms,omitempty"`
 	// Events is how many events the run processed.
 	Events int64 `json:"events"`

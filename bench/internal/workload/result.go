@@ -39,6 +39,4 @@ type SubtaskResult struct {
 	Subtask int `json:"subtask"`
 	// Opened is when the subtask began, in ms since the epoch.
 	Opened int64 `json:"opened_unix_ms"`
-	// HeldMS is the longest time between the first and the last row of a window.
-	HeldMS float64 `json:"held_ms,omitempty"`
 }

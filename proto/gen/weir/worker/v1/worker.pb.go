@@ -1878,9 +1878,12 @@ type TaskMetrics struct {
 	// negative below that, 0 without a limit.
 	WatermarkAlignmentDriftMs int64 `protobuf:"zigzag64,15,opt,name=watermark_alignment_drift_ms,json=watermarkAlignmentDriftMs,proto3" json:"watermark_alignment_drift_ms,omitempty"`
 	// What the functions of the job measure, in the order in which they said so.
-	UserMetrics   []*UserMetric `protobuf:"bytes,16,rep,name=user_metrics,json=userMetrics,proto3" json:"user_metrics,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UserMetrics []*UserMetric `protobuf:"bytes,16,rep,name=user_metrics,json=userMetrics,proto3" json:"user_metrics,omitempty"`
+	// The longest time that one watermark held the task with the results that it
+	// fired, before the end of its input.
+	LongestFiringUs uint64 `protobuf:"varint,17,opt,name=longest_firing_us,json=longestFiringUs,proto3" json:"longest_firing_us,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *TaskMetrics) Reset() {
@@ -2023,6 +2026,13 @@ func (x *TaskMetrics) GetUserMetrics() []*UserMetric {
 		return x.UserMetrics
 	}
 	return nil
+}
+
+func (x *TaskMetrics) GetLongestFiringUs() uint64 {
+	if x != nil {
+		return x.LongestFiringUs
+	}
+	return 0
 }
 
 // UserMetric is one figure of an operator's function.
@@ -2345,7 +2355,7 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\x05group\x18\x03 \x01(\tR\x05group\x12\x19\n" +
 	"\blimit_ms\x18\x04 \x01(\x12R\alimitMs\"B\n" +
 	"\rMetricsReport\x121\n" +
-	"\x05tasks\x18\x01 \x03(\v2\x1b.weir.worker.v1.TaskMetricsR\x05tasks\"\x9d\x05\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x1b.weir.worker.v1.TaskMetricsR\x05tasks\"\xc9\x05\n" +
 	"\vTaskMetrics\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\x1d\n" +
@@ -2365,7 +2375,8 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\x0eprogress_total\x18\r \x01(\x04R\rprogressTotal\x120\n" +
 	"\x14late_records_dropped\x18\x0e \x01(\x04R\x12lateRecordsDropped\x12?\n" +
 	"\x1cwatermark_alignment_drift_ms\x18\x0f \x01(\x12R\x19watermarkAlignmentDriftMs\x12=\n" +
-	"\fuser_metrics\x18\x10 \x03(\v2\x1a.weir.worker.v1.UserMetricR\vuserMetrics\"\xb4\x01\n" +
+	"\fuser_metrics\x18\x10 \x03(\v2\x1a.weir.worker.v1.UserMetricR\vuserMetrics\x12*\n" +
+	"\x11longest_firing_us\x18\x11 \x01(\x04R\x0flongestFiringUs\"\xb4\x01\n" +
 	"\n" +
 	"UserMetric\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
