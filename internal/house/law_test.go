@@ -130,6 +130,13 @@ var importLaw = []room{
 		},
 	},
 	{
+		dir: "checkpoint", not: "I/O, clocks, messages and tasks: it decides",
+		may: map[string]string{
+			"leaves":       anyone,
+			"internal/key": "a new subtask reads the key groups that it owns",
+		},
+	},
+	{
 		dir: "jobmanager", not: "user types, and the TaskManager but for its messages",
 		may: map[string]string{
 			"leaves":            anyone,
