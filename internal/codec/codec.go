@@ -18,8 +18,10 @@ var (
 // Codec encodes and decodes values of type T. It is made by [For] and may be used
 // concurrently.
 type Codec[T any] struct {
-	raw  bool
-	prog *program
+	raw   bool
+	prog  *program
+	state *stateProgram
+	shape Shape
 }
 
 // For compiles the codec of type T. The error lists every part of T that cannot
@@ -30,7 +32,11 @@ func For[T any]() (*Codec[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Codec[T]{raw: raw(t), prog: prog}, nil
+	state, shape, err := stateOf(t)
+	if err != nil {
+		return nil, err
+	}
+	return &Codec[T]{raw: raw(t), prog: prog, state: state, shape: shape}, nil
 }
 
 // Raw reports whether T is free of pointers, so that its memory image is the

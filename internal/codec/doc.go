@@ -50,7 +50,7 @@
 // unexported fields of structs that hold pointers; each with its path, all at
 // once.
 //
-// # The encoding
+// # The encoding of records
 //
 // Values follow each other without names or types. A value is its head, its
 // texts and its parts.
@@ -75,7 +75,46 @@
 // 512 bytes that are no plain memory are their elements.
 //
 // Golden bytes in testdata hold it. They are no promise to users: what is stored
-// for longer than a job runs needs a version beside it.
+// for longer than a job runs is in the encoding of state.
+//
+// # The encoding of state, frozen
+//
+// Everything is where it is met, little-endian and without padding: booleans as a
+// byte 0 or 1; integers in as many bytes as they have, and int, uint and uintptr
+// in 8; floats by their bits, complex numbers as two. A string is its length as a
+// varint and its bytes. A time is its second since 1970 in 8 bytes, its nanosecond
+// in 4, and the length of its zone and the zone as above. Structs are their fields
+// but for blank ones, and arrays their elements. Slices and maps are a varint, 0
+// for nil or else length + 1, and their elements, those of maps in no order.
+// Pointers are 0 for nil, or 1 and the value; interfaces 0 for nil, or the place
+// of the value's type among those in the shape, from 1, as a varint, and the
+// value. What encodes itself is a varint length and the bytes; in them a pointer
+// to a message begins with a byte 0 for nil, or 1.
+//
+// A shape is the version, 1, and a type. A type is a byte, and what follows it.
+// Bool to complex128 are 1 to 16, in the order of package reflect; a string is 17
+// and a time 18. A struct is 32, the number of its fields, and of each its name
+// and type; an array 33, its length, and the type of its elements; a slice 34 and
+// that; a map 35 and the types of key and element; a pointer 36 and a type. An
+// interface is 37, the number of types that its values may have, and of each, in
+// their order, the name and the type. What encodes itself is its name: 38 by a
+// registered codec, 39 by UnmarshalBinary, 40 by GobDecode, 41 as a protobuf
+// message, by its full name. Types from 32 on count from 0 in the order in which
+// they begin, and one that is met again is 63 and its number. Numbers and the
+// lengths of names are varints of as few bytes as possible.
+//
+// Golden bytes hold both. A line of theirs is never changed, only added.
+//
+// # How state follows its type
+//
+// Fields are matched by name. A new field is zero; one that is gone is skipped;
+// their order means nothing; embedded fields have the names of their types. A
+// number may become one of a type that has all numbers of the old one: wider, or
+// signed if it is wider. Elements follow as fields do, except for the keys of maps
+// and the length of arrays, which must remain. What encodes itself has to do so by
+// the same means under the same name, and then reads its own old bytes. Types of
+// interfaces are matched by name. Everything else is refused when the reader is
+// made. The names of other types mean nothing.
 //
 // # What a string keeps alive
 //
@@ -102,10 +141,15 @@
 //     a constant times their length.
 //   - D3: decoded strings are parts of the string that was decoded, or of the one
 //     copy that is made of a block's texts for a batch; never of the block itself.
+//   - D4: a [StateReader] yields of every value that was written what the rules
+//     above say, and keeps D2, whatever the shape; making one from any bytes takes
+//     time and memory in proportion to their number and the size of T.
 //
 // # Errors
 //
 // For lists what a type holds that cannot be encoded. Decode wraps [ErrCorrupt].
+// StateReader wraps [ErrIncompatible] and lists what it cannot read by its path,
+// with both shapes.
 // Append cannot fail but by a value's own methods or codec, by a value of an
 // interface whose type is not registered, or by a cycle: then it panics with an
 // error that wraps [ErrEncode] and has the path, and the record's task fails.

@@ -81,7 +81,7 @@ func (m *mapType) decode(src string, pos int, at unsafe.Pointer, depth int) (int
 	start := pos
 	got := 0
 	if m.text {
-		pos, got, err = m.decodeText(src, pos, n, (*map[string]string)(at))
+		pos, got, err = decodeTextMap(src, pos, n, (*map[string]string)(at))
 	} else {
 		pos, got, err = m.decodeAny(src, pos, n, v, depth)
 	}
@@ -94,7 +94,7 @@ func (m *mapType) decode(src string, pos int, at unsafe.Pointer, depth int) (int
 	return pos, nil
 }
 
-func (m *mapType) decodeText(src string, pos, n int, at *map[string]string) (next, got int, err error) {
+func decodeTextMap(src string, pos, n int, at *map[string]string) (next, got int, err error) {
 	v := make(map[string]string, min(n, presize))
 	*at = v
 	for range n {

@@ -100,6 +100,11 @@ func isMessage(t reflect.Type) bool {
 // missing, as they may in memory.
 type message struct{ typ reflect.Type }
 
+// name is the full name of the message.
+func (m message) name() string {
+	return string(reflect.New(m.typ).Interface().(proto.Message).ProtoReflect().Descriptor().FullName())
+}
+
 func (m message) append(dst []byte, at unsafe.Pointer) ([]byte, error) {
 	p := *(*unsafe.Pointer)(at)
 	if p == nil {
