@@ -68,6 +68,33 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
+// TestLosesItsMiddle: the file knows how long it was.
+func TestLosesItsMiddle(t *testing.T) {
+	file := golden(t, "testdata/v1.txt")
+	cut := append(bytes.Clone(file[:40]), file[50:]...)
+	if err := readDamaged(cut); !errors.Is(err, snapshot.ErrCorrupt) || !strings.Contains(err.Error(), "it has 305 bytes, 315 were written") {
+		t.Error(err)
+	}
+}
+
+// TestLongEntryIsNotKept: what does not fit into a block goes out at once.
+func TestLongEntryIsNotKept(t *testing.T) {
+	var out bytes.Buffer
+	w := snapshot.NewWriter(&out)
+	if err := w.Begin(snapshot.Section{Kind: snapshot.Keyed}); err != nil {
+		t.Fatal(err)
+	}
+	long := make([]byte, 2*snapshot.BlockSize)
+	for group := range uint16(10) {
+		if err := w.Keyed(group<<10, long); err != nil {
+			t.Fatal(err)
+		}
+		if want := (int(group) + 1) * len(long); out.Len() < want {
+			t.Errorf("after %d entries of %d bytes %d bytes are written", group+1, len(long), out.Len())
+		}
+	}
+}
+
 // TestShrinks has a file that gets shorter after it was opened.
 func TestShrinks(t *testing.T) {
 	file := golden(t, "testdata/v1.txt")
