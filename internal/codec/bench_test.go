@@ -83,3 +83,50 @@ func BenchmarkCodec(b *testing.B) {
 		})
 	})
 }
+
+// counted is what most state is.
+type counted struct {
+	Key   uint64
+	Count int64
+	Sum   int64
+}
+
+// countedBefore lacks a field, and has another narrower and one more.
+type countedBefore struct {
+	Key   uint64
+	Gone  string
+	Count int32
+}
+
+// benchmarkState encodes values of Was, and decodes them as Now.
+func benchmarkState[Was, Now any](b *testing.B, v Was) {
+	was := codecOf[Was](b)
+	r, err := codecOf[Now](b).StateReader(was.Shape())
+	if err != nil {
+		b.Fatal(err)
+	}
+	dst := was.AppendState(nil, &v)
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			dst = was.AppendState(dst[:0], &v)
+		}
+	})
+	src := string(dst)
+	var now Now
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := r.Decode(src, &now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkState(b *testing.B) {
+	b.Run("counted", func(b *testing.B) { benchmarkState[counted, counted](b, counted{1, 2, 3}) })
+	b.Run("evolved", func(b *testing.B) { benchmarkState[countedBefore, counted](b, countedBefore{1, "gone", 3}) })
+	b.Run("named", func(b *testing.B) { benchmarkState[named, named](b, named{"0123456789abcdef", 1, 2}) })
+	b.Run("flight", func(b *testing.B) { benchmarkState[flight, flight](b, flight{"JFK", "N12345", 1, 2}) })
+}

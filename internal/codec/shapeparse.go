@@ -101,7 +101,7 @@ func (p *shapeParser) fields(n *node, depth int) error {
 	if count > (len(p.src)-p.pos)/2 { // a name's length and a kind each
 		return fmt.Errorf("%w: at byte %d of %d: %d fields", ErrCorrupt, at, len(p.src), count)
 	}
-	names := make(map[string]bool, count)
+	names := map[string]bool{} // No room is made: structs in each other might all claim many fields.
 	before := ""
 	for i := range count {
 		at := p.pos

@@ -120,6 +120,41 @@ func TestEvolution(t *testing.T) {
 	becomes(t, struct{ A, B time.Time }{time.Unix(1, 0).In(somewhere), time.Unix(2, 0).UTC()}, struct{ B time.Time }{time.Unix(2, 0).UTC()})
 }
 
+// TestEvolutionOverwrites reads into a value that has everything.
+func TestEvolutionOverwrites(t *testing.T) {
+	was := codecOf[countV1](t)
+	r, err := codecOf[countV2](t).StateReader(was.Shape())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := countV2{Max: 9, Sum: 9, Count: 9, Key: 9, Tags: []string{"old"}}
+	tags := got.Tags
+	if _, err := r.Decode(string(was.AppendState(nil, &countV1{1, 2, 3})), &got); err != nil || !reflect.DeepEqual(got, countV2{Key: 1, Count: 2, Sum: 3}) {
+		t.Errorf("it became %#v, %v", got, err)
+	}
+	if tags[0] != "old" {
+		t.Errorf("what it referred to became %v", tags)
+	}
+}
+
+// TestStateNoAllocation has what most state is.
+func TestStateNoAllocation(t *testing.T) {
+	was := codecOf[countV1](t)
+	r, err := codecOf[countV2](t).StateReader(was.Shape())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, got := countV1{1, 2, 3}, countV2{}
+	dst := make([]byte, 0, 100)
+	if n := testing.AllocsPerRun(100, func() { dst = was.AppendState(dst[:0], &v) }); n != 0 {
+		t.Errorf("encoding allocates %v times", n)
+	}
+	src := string(dst)
+	if n := testing.AllocsPerRun(100, func() { _, err = r.Decode(src, &got) }); n != 0 || err != nil {
+		t.Errorf("decoding allocates %v times, %v", n, err)
+	}
+}
+
 // TestEvolutionOfOwn has what encodes itself, and interfaces.
 func TestEvolutionOfOwn(t *testing.T) {
 	number := big.NewInt(1 << 40)

@@ -2,8 +2,10 @@ package codec_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"reflect"
@@ -157,6 +159,48 @@ func TestCorruptShapes(t *testing.T) {
 	if text := codec.Shape(deep).String(); text != strings.Repeat("[]", 499)+"bool" {
 		t.Errorf("499 slices are %s", text)
 	}
+}
+
+// TestShapesBounded has shapes that are small, and that would be large if each type
+// in them took room where it is met, or what it claims.
+func TestShapesBounded(t *testing.T) {
+	c := codecOf[latest](t)
+	read := func(what, shape string) {
+		t.Helper()
+		var err error
+		used := allocated(func() {
+			_, err = c.StateReader([]byte(shape))
+			_ = codec.Shape(shape).String()
+		})
+		if err != nil && !errors.Is(err, codec.ErrCorrupt) && !errors.Is(err, codec.ErrIncompatible) {
+			t.Error(err)
+		}
+		if bound := uint64(4<<20 + 1000*len(shape)); used > bound {
+			t.Errorf("%s: %d bytes allocated for %d, bound %d", what, used, len(shape), bound)
+		}
+	}
+	// Each struct says that it has as many fields as could follow.
+	claims := strings.Repeat("\x20\xff\xff\x01\x01A", 400)
+	read("claims", "\x01"+claims+strings.Repeat("\x00", 200_000))
+	// Each struct has two fields of the one before, from two booleans on.
+	power := "\x20\x02\x01A\x01\x01B\x01"
+	for i := range 60 {
+		power = "\x20\x02\x01A" + power + "\x01B\x3f" + string([]byte{byte(60 - i)})
+	}
+	read("power", "\x01"+power)
+	read("power that is gone", string(skipped("\x24"+power)))
+	// A struct of pointers to structs, each of which points to the one before.
+	const n = 10_000
+	number := func(v int) string { return string(binary.AppendUvarint(nil, uint64(v))) }
+	chain := "\x01\x20" + number(n+1) + "\x0500000\x24\x02"
+	for i := range n - 1 {
+		chain += fmt.Sprintf("\x05%05d\x24\x20\x01\x01Q\x3f%s", i+1, number(max(1, 2*i)))
+	}
+	chain += "\x01Q\x3f" + number(2*n-2)
+	if _, err := c.StateReader([]byte(chain)); err == nil || !strings.Contains(err.Error(), ".Q") {
+		t.Errorf("a chain of pointers that ends with an integer: %v", err)
+	}
+	read("chain", chain)
 }
 
 // TestBigShape has types that are too much to be written: values that nest deeply

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 )
 
@@ -111,6 +112,18 @@ func (c *stateCompiler) refuse(path, format string, args ...any) {
 	if len(c.errs) < maxStateErrs {
 		c.errs = append(c.errs, path+": "+fmt.Sprintf(format, args...))
 	}
+}
+
+// maxPath bounds the path of a value, in bytes.
+const maxPath = 1000
+
+// within returns the path of a part of what is at a path. A shape, and not a type
+// alone, may make it long.
+func within(path, part string) string {
+	if len(path)+len(part) <= maxPath {
+		return path + part
+	}
+	return strings.TrimSuffix(path, "...") + "..."
 }
 
 func (c *stateCompiler) program(w *node, t reflect.Type, path string) *stateProgram {
@@ -237,7 +250,7 @@ func (c *stateCompiler) addStruct(p *stateProgram, w *node, t reflect.Type, path
 			p.addSkip(f.node)
 			continue
 		}
-		c.add(p, f.node, today.Type, path+"."+f.name, off+today.Offset)
+		c.add(p, f.node, today.Type, within(path, "."+f.name), off+today.Offset)
 	}
 }
 
@@ -277,7 +290,7 @@ func (c *stateCompiler) addArray(p *stateProgram, w *node, t reflect.Type, path 
 	if t.Len() > 0 && t.Len() <= maxFlat && t.Size() <= maxFlatBytes {
 		for i := range t.Len() {
 			errs := len(c.errs)
-			c.add(p, w.elem, elem, path+"[]", off+uintptr(i)*elem.Size())
+			c.add(p, w.elem, elem, within(path, "[]"), off+uintptr(i)*elem.Size())
 			if len(c.errs) > errs {
 				return // every element says the same
 			}
@@ -287,7 +300,7 @@ func (c *stateCompiler) addArray(p *stateProgram, w *node, t reflect.Type, path 
 	// A program of its own: an entered one may be incomplete. See addArray of the
 	// compiler.
 	sub := &stateProgram{}
-	c.fill(sub, w.elem, elem, path+"[]")
+	c.fill(sub, w.elem, elem, within(path, "[]"))
 	switch {
 	case w.min == 0:
 	case sub.image:
@@ -309,7 +322,7 @@ func (c *stateCompiler) addSlice(p *stateProgram, w *node, t reflect.Type, path 
 	}
 	p.add(stateOp{
 		code: stateSlice, mem: off, n: w.elem.min, typ: t, path: path, plain: pointerFree(elem),
-		sub: c.program(w.elem, elem, path+"[]"),
+		sub: c.program(w.elem, elem, within(path, "[]")),
 	})
 }
 
@@ -318,9 +331,9 @@ func (c *stateCompiler) addMap(p *stateProgram, w *node, t reflect.Type, path st
 	m := &stateMapType{typ: t, text: t.Key() == text && t.Elem() == text && ownOf(text) == nil, least: capped(w.key.min, 1, w.elem.min)}
 	exact := c.exact
 	c.exact = true
-	m.key = c.program(w.key, t.Key(), path+"[key]")
+	m.key = c.program(w.key, t.Key(), within(path, "[key]"))
 	c.exact = exact
-	m.elem = c.program(w.elem, t.Elem(), path+"[value]")
+	m.elem = c.program(w.elem, t.Elem(), within(path, "[value]"))
 	m.scratch.New = func() any { return newMapScratch(t) }
 	p.add(stateOp{code: stateMap, mem: off, path: path, maps: m})
 }
@@ -339,7 +352,7 @@ func (c *stateCompiler) addInterface(p *stateProgram, w *node, t reflect.Type, p
 			continue
 		}
 		a.typ = typ
-		a.prog = c.program(f.node, typ, path+".("+typ.String()+")")
+		a.prog = c.program(f.node, typ, within(path, ".("+typ.String()+")"))
 		a.scratch.New = func() any { v := reflect.New(typ); return &v }
 		i.byType[typ] = a
 	}

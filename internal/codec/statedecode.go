@@ -235,7 +235,6 @@ func (m *stateMapType) decodeAll(src string, pos, n int, at reflect.Value, depth
 		if pos, err = m.key.decode(src, pos, s.key.Addr().UnsafePointer(), depth); err != nil {
 			return 0, 0, err
 		}
-		s.elem.SetZero() // There may be fields that were not written.
 		if pos, err = m.elem.decode(src, pos, s.elem.Addr().UnsafePointer(), depth); err != nil {
 			return 0, 0, err
 		}
