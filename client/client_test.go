@@ -44,12 +44,13 @@ func description() *clientv1.JobDescription {
 					BusyMsPerSecond: 6, IdleMsPerSecond: 7, BackpressuredMsPerSecond: 8,
 					WatermarkMs: 9, ProgressDone: 10, ProgressTotal: 11, LateRecordsDropped: 12, LongestFiringUs: 13,
 				}},
-				{Index: 1, State: workerv1.TaskState(99)},
+				{Index: 1, State: workerv1.TaskState(99), InputEnded: true},
 			}},
 			{Index: 1, Name: "count", Parallelism: 1},
 		},
-		Failure: &clientv1.JobFailure{Message: "boom", Task: "count (1/1)", TaskManager: "tm-2", Stack: "goroutine 1", TimeMs: 2000, LogFile: "/log"},
-		Attempt: 1, DefaultParallelism: 2,
+		Failure:  &clientv1.JobFailure{Message: "boom", Task: "count (1/1)", TaskManager: "tm-2", Stack: "goroutine 1", TimeMs: 2000, LogFile: "/log"},
+		Failures: []*clientv1.JobFailure{{Message: "boom", TimeMs: 2000}, {Message: "bang", Task: "count (1/1)"}},
+		Attempt:  1, DefaultParallelism: 2,
 	}
 }
 
@@ -70,7 +71,7 @@ func job() *client.Job {
 						BusyMillis: 6, IdleMillis: 7, BackpressuredMillis: 8,
 						Watermark: 9, ProgressDone: 10, ProgressTotal: 11, LateRecordsDropped: 12, LongestFiring: 13 * time.Microsecond,
 					}},
-					{Index: 1, State: "UNKNOWN(99)", Metrics: client.Metrics{Watermark: math.MinInt64}},
+					{Index: 1, State: "UNKNOWN(99)", InputEnded: true, Metrics: client.Metrics{Watermark: math.MinInt64}},
 				},
 			},
 			{
@@ -78,8 +79,9 @@ func job() *client.Job {
 				Inputs: []client.Input{{Vertex: 0, Partitioning: "HASH"}},
 			},
 		},
-		Failure: &client.Failure{Message: "boom", Task: "count (1/1)", TaskManager: "tm-2", Stack: "goroutine 1", Time: time.UnixMilli(2000), LogFile: "/log"},
-		Attempt: 1, DefaultParallelism: 2,
+		Failure:  &client.Failure{Message: "boom", Task: "count (1/1)", TaskManager: "tm-2", Stack: "goroutine 1", Time: time.UnixMilli(2000), LogFile: "/log"},
+		Failures: []client.Failure{{Message: "boom", Time: time.UnixMilli(2000)}, {Message: "bang", Task: "count (1/1)"}},
+		Attempt:  1, DefaultParallelism: 2,
 	}
 }
 
@@ -107,6 +109,7 @@ func TestList(t *testing.T) {
 		return &clientv1.ListJobsResponse{Jobs: []*clientv1.JobSummary{
 			{JobId: "a", State: clientv1.JobState_JOB_STATE_RUNNING, StartTimeMs: 5},
 			{JobId: "b", State: clientv1.JobState_JOB_STATE_CANCELED, StartTimeMs: 6, EndTimeMs: 7},
+			{JobId: "c", State: clientv1.JobState_JOB_STATE_RESTARTING, StartTimeMs: 7, Restarts: 3, NextRestartTimeMs: 8},
 		}}, nil
 	}})
 	got, err := c.List(t.Context())
@@ -116,6 +119,7 @@ func TestList(t *testing.T) {
 	want := []client.JobSummary{
 		{ID: "a", State: client.Running, Start: time.UnixMilli(5), Tasks: map[string]int{}},
 		{ID: "b", State: client.Canceled, Start: time.UnixMilli(6), End: time.UnixMilli(7), Tasks: map[string]int{}},
+		{ID: "c", State: client.Restarting, Start: time.UnixMilli(7), Restarts: 3, NextRestart: time.UnixMilli(8), Tasks: map[string]int{}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -129,6 +133,7 @@ func TestEveryStateHasFlinksName(t *testing.T) {
 		clientv1.JobState_JOB_STATE_INITIALIZING: client.Initializing,
 		clientv1.JobState_JOB_STATE_CREATED:      client.Created,
 		clientv1.JobState_JOB_STATE_RUNNING:      client.Running,
+		clientv1.JobState_JOB_STATE_RESTARTING:   client.Restarting,
 		clientv1.JobState_JOB_STATE_FAILING:      client.Failing,
 		clientv1.JobState_JOB_STATE_FAILED:       client.Failed,
 		clientv1.JobState_JOB_STATE_CANCELLING:   client.Cancelling,

@@ -14,6 +14,7 @@ const (
 	Initializing JobState = "INITIALIZING" // being planned
 	Created      JobState = "CREATED"      // waiting for slots, or for its tasks to be deployed
 	Running      JobState = "RUNNING"
+	Restarting   JobState = "RESTARTING" // between an attempt that failed and the next one
 	Failing      JobState = "FAILING"
 	Failed       JobState = "FAILED"
 	Cancelling   JobState = "CANCELLING"
@@ -32,8 +33,13 @@ type JobSummary struct {
 	Start time.Time
 	// End is zero while the job runs.
 	End time.Time
-	// StatusMessage is why the job waits, fails or has failed.
+	// StatusMessage is why the job waits, is restarted, fails or has failed.
 	StatusMessage string
+	// Restarts is how often the job was restarted after a failure.
+	Restarts int
+	// NextRestart is when the next attempt may begin at the earliest; zero unless
+	// the job is RESTARTING.
+	NextRestart time.Time
 	// Tasks counts the subtasks by their state.
 	Tasks map[string]int
 }
@@ -44,7 +50,9 @@ type Job struct {
 	Vertices []Vertex
 	// Failure is the first failure that did not follow from another; nil if
 	// nothing has failed.
-	Failure            *Failure
+	Failure *Failure
+	// Failures are the last ones of all attempts, at most 16, the newest first.
+	Failures           []Failure
 	Attempt            int
 	DefaultParallelism int
 }
@@ -87,7 +95,10 @@ type Subtask struct {
 	State string
 	// TaskManager is where it runs; empty while it has no slot.
 	TaskManager string
-	Metrics     Metrics
+	// InputEnded tells whether it has read all of its input; it may be RUNNING
+	// until the job's final checkpoint has completed.
+	InputEnded bool
+	Metrics    Metrics
 }
 
 // NoWatermark is the watermark of a task that has none yet.
@@ -118,7 +129,7 @@ type Metrics struct {
 	User []UserMetric
 }
 
-// Failure is why a job failed.
+// Failure is why an attempt of a job failed.
 type Failure struct {
 	Message string
 	// Task is the task that failed, if it was one: "Source: flights -> Filter (2/4)".

@@ -47,6 +47,8 @@ func summaryFromProto(m *clientv1.JobSummary) JobSummary {
 		Start:         timeFromMillis(m.GetStartTimeMs()),
 		End:           timeFromMillis(m.GetEndTimeMs()),
 		StatusMessage: m.GetStatusMessage(),
+		Restarts:      int(m.GetRestarts()),
+		NextRestart:   timeFromMillis(m.GetNextRestartTimeMs()),
 		Tasks:         make(map[string]int, len(m.GetTasks())),
 	}
 	for state, n := range m.GetTasks() {
@@ -61,20 +63,28 @@ func jobFromProto(m *clientv1.JobDescription) *Job {
 		Attempt:            int(m.GetAttempt()),
 		DefaultParallelism: int(m.GetDefaultParallelism()),
 	}
-	if f := m.GetFailure(); f != nil {
-		job.Failure = &Failure{
-			Message:     f.GetMessage(),
-			Task:        f.GetTask(),
-			TaskManager: f.GetTaskManager(),
-			Stack:       f.GetStack(),
-			Time:        timeFromMillis(f.GetTimeMs()),
-			LogFile:     f.GetLogFile(),
-		}
+	if m.GetFailure() != nil {
+		f := failureFromProto(m.GetFailure())
+		job.Failure = &f
+	}
+	for _, f := range m.GetFailures() {
+		job.Failures = append(job.Failures, failureFromProto(f))
 	}
 	for _, v := range m.GetVertices() {
 		job.Vertices = append(job.Vertices, vertexFromProto(v, m.GetPlan()))
 	}
 	return job
+}
+
+func failureFromProto(m *clientv1.JobFailure) Failure {
+	return Failure{
+		Message:     m.GetMessage(),
+		Task:        m.GetTask(),
+		TaskManager: m.GetTaskManager(),
+		Stack:       m.GetStack(),
+		Time:        timeFromMillis(m.GetTimeMs()),
+		LogFile:     m.GetLogFile(),
+	}
 }
 
 // vertexFromProto joins what runs with what the plan says of it.
@@ -101,6 +111,7 @@ func vertexFromProto(m *clientv1.VertexDescription, plan *planv1.Plan) Vertex {
 			Index:       int(s.GetIndex()),
 			State:       taskStateFromProto(s.GetState()),
 			TaskManager: s.GetTaskManager(),
+			InputEnded:  s.GetInputEnded(),
 			Metrics:     metricsFromProto(s.GetMetrics()),
 		})
 	}

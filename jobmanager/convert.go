@@ -14,6 +14,7 @@ var jobStateToProto = map[scheduler.JobState]clientv1.JobState{
 	scheduler.Initializing: clientv1.JobState_JOB_STATE_INITIALIZING,
 	scheduler.Created:      clientv1.JobState_JOB_STATE_CREATED,
 	scheduler.Running:      clientv1.JobState_JOB_STATE_RUNNING,
+	scheduler.Restarting:   clientv1.JobState_JOB_STATE_RESTARTING,
 	scheduler.Failing:      clientv1.JobState_JOB_STATE_FAILING,
 	scheduler.Failed:       clientv1.JobState_JOB_STATE_FAILED,
 	scheduler.Cancelling:   clientv1.JobState_JOB_STATE_CANCELLING,
@@ -47,6 +48,10 @@ func summaryToProto(s scheduler.JobSummary) *clientv1.JobSummary {
 	m := &clientv1.JobSummary{
 		JobId: s.ID.String(), Name: s.Name, State: jobStateToProto[s.State],
 		StartTimeMs: s.Start.UnixMilli(), StatusMessage: s.Status, Tasks: map[string]uint32{},
+		Restarts: uint32(s.Restarts),
+	}
+	if !s.NextRestart.IsZero() {
+		m.NextRestartTimeMs = s.NextRestart.UnixMilli()
 	}
 	if !s.End.IsZero() {
 		m.EndTimeMs = s.End.UnixMilli()
@@ -61,8 +66,12 @@ func failureToProto(f *scheduler.JobFailure) *clientv1.JobFailure {
 	if f == nil {
 		return nil
 	}
+	message := f.Message
+	if f.Recovery != "" {
+		message = f.Recovery + ": " + message
+	}
 	return &clientv1.JobFailure{
-		Message: f.Message, Task: f.Task, TaskManager: string(f.TaskManager), Stack: f.Stack,
+		Message: message, Task: f.Task, TaskManager: string(f.TaskManager), Stack: f.Stack,
 		TimeMs: f.Time.UnixMilli(), LogFile: f.LogFile,
 	}
 }

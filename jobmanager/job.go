@@ -93,6 +93,13 @@ func (j *job) measure(report *workerv1.MetricsReport) {
 	j.notify()
 }
 
+// forgetFigures lets go of the figures of the tasks of an attempt that is over.
+func (j *job) forgetFigures() {
+	for _, tasks := range j.figures {
+		clear(tasks)
+	}
+}
+
 // describe returns what clients see of a job. The caller holds the lock.
 func (c *core) describe(j *job) *clientv1.JobDescription {
 	view, ok := c.mu.scheduler.Job(j.id)
@@ -103,6 +110,9 @@ func (c *core) describe(j *job) *clientv1.JobDescription {
 		Summary: summaryToProto(view.JobSummary), Plan: j.shown, Failure: failureToProto(view.Failure),
 		Attempt: uint32(view.Attempt), DefaultParallelism: uint32(j.defaultParallelism),
 	}
+	for i := range view.Failures {
+		d.Failures = append(d.Failures, failureToProto(&view.Failures[i]))
+	}
 	for v, tasks := range view.Subtasks {
 		vertex := &clientv1.VertexDescription{
 			Index: uint32(v), Name: view.Graph.Plan.Vertices[v].Name, Parallelism: uint32(len(tasks)),
@@ -111,6 +121,7 @@ func (c *core) describe(j *job) *clientv1.JobDescription {
 		for i, t := range tasks {
 			vertex.Subtasks[i] = &clientv1.SubtaskDescription{
 				Index: uint32(i), State: taskStateToProto[t.State], TaskManager: string(t.TaskManager), Metrics: j.figures[v][i],
+				InputEnded: t.Ended,
 			}
 		}
 		d.Vertices = append(d.Vertices, vertex)

@@ -15,6 +15,8 @@ import (
 // perform carries out one action of the scheduler. The caller holds the lock.
 func (c *core) perform(action scheduler.Action) {
 	switch a := action.(type) {
+	case scheduler.NextAttempt:
+		c.nextAttempt(a)
 	case scheduler.StartWorker:
 		c.startWorker(a)
 	case scheduler.StartTasks:
@@ -56,6 +58,13 @@ func (c *core) perform(action scheduler.Action) {
 	}
 }
 
+// nextAttempt says what an attempt begins from: this JobManager keeps nothing to
+// restore, so its sources read their input from the start.
+func (c *core) nextAttempt(a scheduler.NextAttempt) {
+	c.mu.jobs[a.Job].forgetFigures()
+	c.stepLocked(scheduler.AttemptReady{Job: a.Job})
+}
+
 func (c *core) startWorker(a scheduler.StartWorker) {
 	j := c.mu.jobs[a.Job]
 	if a.Workers > 1 && j.certificate == nil && (c.encrypt || beyondLoopback(a.Hosts)) {
@@ -89,8 +98,11 @@ func beyondLoopback(hosts []string) bool {
 // transitioned logs a job's new state, and does what the shell has to do then.
 func (c *core) transitioned(a scheduler.JobTransition) {
 	level := slog.LevelInfo
-	if a.To == scheduler.Failing || a.To == scheduler.Failed {
+	switch a.To {
+	case scheduler.Failing, scheduler.Failed:
 		level = slog.LevelError
+	case scheduler.Restarting:
+		level = slog.LevelWarn
 	}
 	attributes := []any{"job", a.Job, "name", a.Name, "from", a.From.String(), "to", a.To.String()}
 	if a.Reason != "" {

@@ -17,6 +17,11 @@ type Target struct {
 	Attempt ids.Attempt
 }
 
+// NextAttempt asks what the next attempt of a job begins from: its first one, or
+// one after a failure, when nothing of the last one is left. [AttemptReady]
+// answers, at once or later; the job asks for slots only then.
+type NextAttempt struct{ Job ids.JobID }
+
 // StartWorker starts a worker process.
 type StartWorker struct {
 	Target
@@ -37,6 +42,8 @@ type StartTasks struct {
 	Tasks []Task
 	// Peers are the other workers of the attempt.
 	Peers []Peer
+	// Restore is the checkpoint that the tasks restore; 0 if they begin anew.
+	Restore uint64
 }
 
 // Task names a subtask and its slot's index in the job.
@@ -115,6 +122,7 @@ type MessageDropped struct {
 	Reason  string
 }
 
+func (NextAttempt) action()     {}
 func (StartWorker) action()     {}
 func (StartTasks) action()      {}
 func (CancelTasks) action()     {}

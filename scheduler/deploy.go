@@ -99,7 +99,8 @@ func (s *Scheduler) workerRefused(e WorkerRefused) {
 	if j == nil {
 		return
 	}
-	s.fail(j, &JobFailure{Message: e.Reason, TaskManager: w.taskManager.ID, worker: w}, false)
+	// Before anything has run there is no reason to think that it ever will.
+	s.fail(j, &JobFailure{Message: e.Reason, TaskManager: w.taskManager.ID, worker: w, unrecoverable: !j.ran}, false)
 }
 
 func (s *Scheduler) workerFailed(e WorkerFailed) {
@@ -107,13 +108,15 @@ func (s *Scheduler) workerFailed(e WorkerFailed) {
 	if j == nil {
 		return
 	}
-	f := e.Failure
-	s.fail(j, &JobFailure{Message: f.Message, Stack: f.Stack, Time: f.Time, TaskManager: w.taskManager.ID, worker: w}, false)
+	f := e.Failure.of(w)
+	f.unrecoverable = f.unrecoverable || !j.ran
+	s.fail(j, f, false)
 }
 
 // startTasks starts all tasks of a job whose workers are ready (J7).
 func (s *Scheduler) startTasks(j *job) {
 	j.deadline = noDeadline
+	j.ran = true
 	s.transition(j, Running, "")
 	peers := make([]Peer, len(j.workers))
 	for i, w := range j.workers {
@@ -121,7 +124,7 @@ func (s *Scheduler) startTasks(j *job) {
 	}
 	for i, w := range j.workers {
 		others := slices.Concat(peers[:i], peers[i+1:])
-		s.do(StartTasks{Target: j.target(w), Tasks: w.tasks, Peers: others})
+		s.do(StartTasks{Target: j.target(w), Tasks: w.tasks, Peers: others, Restore: j.restore.checkpoint()})
 		for _, t := range w.tasks {
 			j.task(t.Subtask).state = TaskDeploying
 		}
@@ -129,8 +132,7 @@ func (s *Scheduler) startTasks(j *job) {
 	j.sources, j.groups = map[int]*source{}, map[string]map[ids.Subtask]int64{}
 	for v := range j.graph.Plan.Vertices {
 		if j.graph.Plan.Vertices[v].Source {
-			j.sources[v] = newSource(j.graph.Parallelism[v])
-			s.do(EnumerateSplits{Target: j.target(j.tasks[v][0].worker), Vertex: v})
+			s.startSource(j, v)
 		}
 	}
 }
@@ -175,10 +177,9 @@ func (s *Scheduler) taskStateChanged(e TaskStateChanged) {
 	s.setTask(j, t, e.State)
 	switch {
 	case e.State == TaskFailed:
-		s.fail(j, &JobFailure{
-			Message: e.Failure.Message, Stack: e.Failure.Stack, Time: e.Failure.Time,
-			Task: j.graph.TaskName(e.Task.Vertex, e.Task.Index), TaskManager: w.taskManager.ID, worker: w,
-		}, e.Consequence)
+		f := e.Failure.of(w)
+		f.Task = j.graph.TaskName(e.Task.Vertex, e.Task.Index)
+		s.fail(j, f, e.Consequence)
 	case e.State == TaskCanceled && j.state == Running:
 		// Nobody asked for it: whatever did will be heard of, too.
 		s.fail(j, &JobFailure{
@@ -192,6 +193,21 @@ func (s *Scheduler) taskStateChanged(e TaskStateChanged) {
 	if j.draining() {
 		s.drain(j)
 	}
+}
+
+// taskEnded takes in that a task has read all of its input.
+func (s *Scheduler) taskEnded(e TaskEnded) {
+	j, w := s.origin(e.Origin, e)
+	if j == nil {
+		return
+	}
+	t := j.task(e.Task)
+	if t == nil || t.worker != w || t.state == TaskCreated || t.state.Terminal() || t.ended {
+		s.drop(e.Session, e.Job, e, "the worker runs no %s that has input left", e.Task)
+		return
+	}
+	t.ended = true
+	s.touch(j)
 }
 
 // setTask moves a task to another state.

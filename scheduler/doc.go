@@ -18,21 +18,33 @@
 //     action.go list them.
 //   - [JobState] and [TaskState] are the lives of jobs and tasks. One table has
 //     the legal transitions of a job, one function performs them.
+//   - [RestartStrategy] says whether and when a job is restarted, [Restore] what an
+//     attempt begins from. Of checkpoints the package knows nothing but their ids
+//     and the splits that belong to them: [Scheduler.Undealt] returns those, and
+//     Restore brings them back.
 //   - [JobView] and [TaskManagerView] are what to show to users.
 //
 // # Life of a job
 //
 //	JobSubmitted     → INITIALIZING     it is being planned, by the caller
-//	JobPlanned       → CREATED          it waits for slots, says how many it lacks
+//	JobPlanned       → CREATED          NextAttempt: what does it begin from?
+//	AttemptReady                        it waits for slots, says how many it lacks
 //	slots are free     StartWorker      one worker on each TaskManager that has some
 //	WorkerReady (all) → RUNNING         StartTasks, EnumerateSplits
 //	TaskStateChanged                    until all tasks have finished: Shutdown
 //	WorkerExited (all) → FINISHED       its slots are free as each worker ends
 //	time passes        ForgetJob        jobstore.expiration-time later
 //
-// A failure leads over FAILING, a cancellation over CANCELLING: the tasks are
-// asked to stop, what is left after task.cancellation.timeout is killed, and
-// the end state is reached when the last worker is gone.
+// A failure ends the attempt. If the job's [RestartStrategy] allows it, the job is
+// RESTARTING until the last worker of the attempt is gone and the delay is over,
+// and then CREATED again, for an attempt with new workers. Otherwise a failure
+// leads over FAILING, as a cancellation does over CANCELLING. In all three the
+// tasks are asked to stop, and what is left after task.cancellation.timeout is
+// killed; an end state is reached when the last worker is gone.
+//
+// What fails while a restart is scheduled belongs to the same attempt and does not
+// count. A failure that is not recoverable never leads to a restart. A job whose
+// slots do not come within slot.request.timeout has failed once more.
 //
 // # Concurrency
 //
@@ -54,8 +66,15 @@
 //     one, if there is one.
 //   - J7: tasks start only when all workers of the attempt are ready, and only if
 //     every slot has the network buffers that its tasks need.
-//   - J8: if TaskManagers answer, every job ends or waits for input: nothing is
-//     waited for without a deadline but tasks that run.
+//   - J8: if TaskManagers and the caller answer, every job ends, waits for input or
+//     is restarted again: nothing is waited for without a deadline but tasks that
+//     run and the answer to NextAttempt.
+//   - J9: an attempt that restores a checkpoint deals the splits that came with it
+//     and lists no source anew that is in it. What Undealt returns and what was
+//     dealt are together all splits that are known, each once.
+//   - J10: a job is restarted at most as often and as early as its strategy allows,
+//     never with workers of two attempts, never after it was cancelled or has
+//     failed in a way that is not recoverable.
 //
 // # Testing
 //

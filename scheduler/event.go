@@ -72,11 +72,45 @@ type JobOptions struct {
 	// CancellationTimeout is task.cancellation.timeout: how long tasks that were
 	// asked to stop may take until their worker is killed; 0 is for ever.
 	CancellationTimeout time.Duration
+	// Restarts says whether and when the job is restarted after a failure.
+	Restarts RestartStrategy
 	// Buffers says how many network buffers channels need. Its SegmentSize is
 	// not used: what counts is that of the TaskManager.
 	Buffers memory.Settings
 	// Platform of the executable, "linux/amd64"; empty if it runs everywhere.
 	Platform string
+}
+
+// AttemptReady answers [NextAttempt]: the job may ask for slots.
+type AttemptReady struct {
+	Job ids.JobID
+	// Restore is what the attempt begins from; nil if it begins anew. It is not
+	// changed by anybody afterwards.
+	Restore *Restore
+	// Failure is set instead if there is something to restore which cannot be
+	// read. It counts as a failure of the attempt.
+	Failure *Failure
+}
+
+// Restore is what an attempt begins from: a checkpoint, of which the scheduler
+// knows nothing but what concerns the dealing of splits.
+type Restore struct {
+	// Checkpoint is the id that StartTasks carries; not 0.
+	Checkpoint uint64
+	// Sources are the splits that no subtask had been given when the checkpoint was
+	// taken, as [Scheduler.Undealt] returned them, by vertex of the job's graph. A
+	// source that is in the map is not asked for its splits again: its subtasks
+	// get those, besides what they have in their own state. A source that is not
+	// in the map begins anew.
+	Sources map[int][]Split
+}
+
+// AttemptFailed fails an attempt for a reason that no worker reports: too many
+// of its checkpoints have failed.
+type AttemptFailed struct {
+	Job     ids.JobID
+	Attempt ids.Attempt
+	Failure Failure
 }
 
 // CancelRequested says that a user wants a job to stop.
@@ -135,12 +169,22 @@ type TaskStateChanged struct {
 	Consequence bool
 }
 
+// TaskEnded says that a task has read all of its input. It lives on until the
+// job's final checkpoint has completed, and is FINISHED only then.
+type TaskEnded struct {
+	Origin
+	Task ids.Subtask
+}
+
 // Failure is an error as a worker reports it.
 type Failure struct {
 	Message string
 	Stack   string
 	// Time is when it happened; zero if that is not known.
 	Time time.Time
+	// Unrecoverable says that another attempt would fail in the same way, so that
+	// the job is not restarted whatever its strategy.
+	Unrecoverable bool
 }
 
 // SplitsEnumerated is the answer to EnumerateSplits.
@@ -187,12 +231,15 @@ func (TaskManagerLost) event()       {}
 func (JobSubmitted) event()          {}
 func (JobRefused) event()            {}
 func (JobPlanned) event()            {}
+func (AttemptReady) event()          {}
+func (AttemptFailed) event()         {}
 func (CancelRequested) event()       {}
 func (WorkerReady) event()           {}
 func (WorkerRefused) event()         {}
 func (WorkerFailed) event()          {}
 func (WorkerExited) event()          {}
 func (TaskStateChanged) event()      {}
+func (TaskEnded) event()             {}
 func (SplitsEnumerated) event()      {}
 func (SplitRequested) event()        {}
 func (WatermarkReported) event()     {}

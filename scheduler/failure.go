@@ -23,7 +23,12 @@ type JobFailure struct {
 	Time        time.Time
 	// LogFile is the job's log file on the TaskManager's host.
 	LogFile string
+	// Recovery says why the job is not restarted although it has a restart
+	// strategy; empty otherwise.
+	Recovery string
 
+	// unrecoverable says that another attempt would fail in the same way.
+	unrecoverable bool
 	// worker is where it happened, until its log file is known.
 	worker *worker
 }
@@ -37,6 +42,9 @@ func (f *JobFailure) String() string {
 	if f.TaskManager != "" && !strings.Contains(f.Message, string(f.TaskManager)) {
 		text += fmt.Sprintf(" (on TaskManager %s)", f.TaskManager)
 	}
+	if f.Recovery != "" {
+		text = f.Recovery + ": " + text
+	}
 	return text
 }
 
@@ -47,8 +55,11 @@ func (s *Scheduler) fail(j *job, f *JobFailure, derived bool) {
 		f.Time = s.now
 	}
 	switch {
-	case j.state == Failing && j.derived && !derived:
-		j.failure, j.derived = f, false
+	case j.state == Restarting && f.unrecoverable:
+		s.giveUpRestart(j, f)
+	case (j.state == Failing || j.state == Restarting) && j.derived && !derived:
+		f.Recovery = j.failure.Recovery
+		j.failure, j.derived, j.failures[0] = f, false, f
 		s.touch(j)
 	case j.state != Created && j.state != Running:
 		// It is being cancelled, or fails already for a reason of its own.
@@ -69,12 +80,26 @@ func (s *Scheduler) failHeld(j *job) {
 	}
 }
 
-// afterFailure decides what a failure leads to. There is no restart strategy, which
-// Flink calls "none": the job fails. One that restarts the job waits here until
-// every worker of the attempt is gone and every lost session revoked, and then
-// deploys the next attempt.
+// afterFailure ends the attempt of a job with a failure. Its restart strategy
+// decides whether there will be another one.
 func (s *Scheduler) afterFailure(j *job, f *JobFailure, derived bool) {
 	j.failure, j.derived = f, derived
+	j.remember(f)
+	delay, again := j.restarts.failed(s.now, s.random)
+	switch strategy := j.restarts.strategy; {
+	case f.unrecoverable && strategy.Kind != NoRestart:
+		f.Recovery = notRecoverable
+	case f.unrecoverable:
+	case again:
+		s.willRestart(j, delay)
+		return
+	case strategy.Kind != NoRestart:
+		f.Recovery = "Recovery is suppressed by " + strategy.String()
+	}
+	if j.idle() {
+		s.transition(j, Failed, f.String())
+		return
+	}
 	s.transition(j, Failing, f.String())
 	s.stopWorkers(j)
 }
@@ -148,7 +173,7 @@ func (s *Scheduler) exitIsFailure(j *job, w *worker, e WorkerExited) bool {
 	switch {
 	case w.killed || j.draining():
 		return false // It was told to end; if tasks have finished, they have.
-	case j.state == Failing:
+	case j.state == Failing || j.state == Restarting:
 		// It was asked to end. But if it crashed, that may be the cause of what
 		// the others saw.
 		return e.Signal != "" || e.Error != "" || panicLine(e.Stderr) != ""
@@ -183,7 +208,7 @@ func (w *worker) done(j *job) bool {
 func (s *Scheduler) leave(j *job, w *worker) {
 	w.state = workerGone
 	left := TaskFailed
-	if w.killed || j.state == Failing || j.state == Cancelling {
+	if w.killed || j.state == Failing || j.state == Restarting || j.state == Cancelling {
 		left = TaskCanceled
 	}
 	for _, t := range w.tasks {
@@ -194,14 +219,18 @@ func (s *Scheduler) leave(j *job, w *worker) {
 	s.touch(j)
 }
 
-// endIfGone ends a job that is being stopped once its last worker is gone (J3).
+// endIfGone ends a job that is being stopped once its last worker is gone (J3),
+// or lets it wait for its next attempt.
 func (s *Scheduler) endIfGone(j *job) {
-	for _, w := range j.workers {
-		if w.state != workerGone {
-			return
-		}
+	if !j.gone() {
+		return
 	}
 	switch {
+	case j.state == Restarting && due(j.restartAt, s.now):
+		s.restart(j)
+	case j.state == Restarting:
+		j.deadline = j.restartAt
+		s.expect(j.deadline)
 	case j.state == Failing:
 		s.transition(j, Failed, j.failure.String())
 	case j.state == Cancelling:
@@ -250,8 +279,11 @@ func panicLine(stderr string) string {
 // failureStatus returns what a job's status says of its failure. One that is
 // held back is no failure of the job yet.
 func (j *job) failureStatus() string {
-	if j.failure == nil {
+	switch {
+	case j.failure == nil:
 		return ""
+	case j.state == Restarting:
+		return fmt.Sprintf("restart %d after %s: %s", j.restarted+1, j.restartDelay, j.failure)
 	}
 	return j.failure.String()
 }

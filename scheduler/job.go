@@ -38,15 +38,31 @@ type job struct {
 
 	// status says why it waits.
 	status string
-	// failure is why it fails; derived says that it follows from another
-	// failure, which is not known.
-	failure *JobFailure
-	derived bool
+	// failure is why it fails or is restarted; derived says that it follows from
+	// another failure, which is not known. failures are the last ones of all
+	// attempts, the newest first.
+	failure  *JobFailure
+	derived  bool
+	failures []*JobFailure
 	// held is a failure that waits for its cause until hold.
 	held *JobFailure
 	hold time.Time
 	// deadline is that of the state that the job is in; zero is none.
 	deadline time.Time
+
+	// restarts is what the restart strategy has seen; restarted counts the
+	// restarts, and restartAt is when the next one is due.
+	restarts  restarts
+	restarted int
+	restartAt time.Time
+	// restartDelay is how long the strategy lets it wait.
+	restartDelay time.Duration
+	// ran says that an attempt has started its tasks.
+	ran bool
+	// preparing says that the caller was asked what the next attempt begins from,
+	// and restore is its answer.
+	preparing bool
+	restore   *Restore
 
 	attempt ids.Attempt
 	workers []*worker
@@ -64,7 +80,9 @@ type job struct {
 
 // task is one subtask of the attempt.
 type task struct {
-	state  TaskState
+	state TaskState
+	// ended says that it has read all of its input.
+	ended  bool
 	worker *worker
 	slot   int
 }
@@ -89,8 +107,16 @@ const (
 	workerGone
 )
 
+// idle reports whether the job has no workers yet in an attempt that is to come.
+func (j *job) idle() bool { return j.state == Created && len(j.workers) == 0 }
+
 // waiting reports whether the job waits for slots.
-func (j *job) waiting() bool { return j.state == Created && len(j.workers) == 0 }
+func (j *job) waiting() bool { return j.idle() && !j.preparing }
+
+// gone reports whether no worker of the attempt is left.
+func (j *job) gone() bool {
+	return !slices.ContainsFunc(j.workers, func(w *worker) bool { return w.state != workerGone })
+}
 
 // draining reports whether all tasks have finished and the workers are ending.
 func (j *job) draining() bool { return j.state == Running && j.unfinished == 0 }
@@ -115,8 +141,9 @@ func (j *job) release() {
 			}
 		}
 	}
-	j.sources, j.groups = nil, nil
+	j.sources, j.groups, j.restore = nil, nil, nil
 	j.status = ""
+	j.preparing, j.restartAt = false, time.Time{}
 }
 
 func (s *Scheduler) submit(e JobSubmitted) {
@@ -142,6 +169,7 @@ func (s *Scheduler) refuse(e JobRefused) {
 // reject fails a job that has no workers.
 func (s *Scheduler) reject(j *job, reason string) {
 	j.failure = &JobFailure{Message: reason, Time: s.now}
+	j.remember(j.failure)
 	s.transition(j, Failed, reason)
 }
 
@@ -158,25 +186,16 @@ func (s *Scheduler) planned(e JobPlanned) {
 	j.name = e.Name
 	j.graph, j.options = e.Graph, e.Options
 	j.base, j.slots = slotLayout(e.Graph)
+	j.restarts.strategy = e.Options.Restarts
 	j.demand = largestDemand(e.Graph, j.base, e.Options.Buffers)
 	j.buffers = j.demand.Min()
 	if err := s.checkBuffers(j); err != nil {
 		s.reject(j, err.Error())
 		return
 	}
-	j.tasks = make([][]task, len(e.Graph.Parallelism))
-	for v, parallelism := range e.Graph.Parallelism {
-		j.tasks[v] = make([]task, parallelism)
-		for i := range j.tasks[v] {
-			j.tasks[v][i] = task{state: TaskCreated, slot: j.base[v] + i}
-		}
-		j.unfinished += parallelism
-	}
 	s.submitted++
 	j.queue = s.submitted
-	s.setDeadline(j, e.Options.SlotRequestTimeout)
-	s.transition(j, Created, "")
-	s.slotsChanged = true
+	s.nextAttempt(j)
 }
 
 func countTasks(g *dataflow.JobGraph) (n int) {
@@ -253,8 +272,13 @@ func (s *Scheduler) cancel(e CancelRequested) {
 	switch {
 	case j == nil:
 		s.drop(ids.SessionID{}, e.Job, e, "unknown job")
-	case j.state == Initializing || j.waiting():
+	case j.state == Initializing || j.idle():
 		s.transition(j, Canceled, "a user cancelled it")
+	case j.state == Restarting:
+		// Its tasks have been asked to stop already.
+		j.failure, j.restartAt = nil, time.Time{}
+		s.transition(j, Cancelling, "a user cancelled it")
+		s.endIfGone(j)
 	case j.state == Created || j.state == Running && !j.draining():
 		s.transition(j, Cancelling, "a user cancelled it")
 		s.stopWorkers(j)
@@ -267,10 +291,11 @@ func (s *Scheduler) deadlinePassed(j *job) {
 	j.deadline = time.Time{}
 	switch {
 	case j.waiting():
-		s.reject(j, fmt.Sprintf("NoResourceAvailable: could not acquire the required slots within slot.request.timeout (%s): the job %s",
-			j.options.SlotRequestTimeout, s.lacking(j)))
+		s.slotsTimedOut(j)
 	case j.state == Created:
 		s.deployTimedOut(j)
+	case j.state == Restarting && j.gone():
+		s.restart(j)
 	default:
 		s.killRemaining(j, fmt.Sprintf("it did not end within task.cancellation.timeout (%s)", j.options.CancellationTimeout))
 	}

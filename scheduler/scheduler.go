@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -24,6 +25,9 @@ type Config struct {
 	// recent are; 0 is no limit.
 	JobExpiration   time.Duration
 	MaxFinishedJobs int
+	// Seed is that of the jitter of restart delays: the same seed and the same
+	// events give the same delays.
+	Seed uint64
 }
 
 // DefaultConfig returns the default settings: Flink's, where it has them.
@@ -53,6 +57,8 @@ type Scheduler struct {
 	active, finished []*job
 	submitted        uint64
 
+	random *rand.Rand
+
 	// slotsChanged says that jobs which wait may find their slots now.
 	slotsChanged bool
 	// deadline is not later than that of any job; zero is none.
@@ -73,7 +79,7 @@ type taskManager struct {
 
 // New returns the scheduler of a cluster without TaskManagers and jobs.
 func New(config Config) *Scheduler {
-	return &Scheduler{config: config, jobs: map[ids.JobID]*job{}}
+	return &Scheduler{config: config, jobs: map[ids.JobID]*job{}, random: rand.New(rand.NewPCG(config.Seed, 0))}
 }
 
 // Step takes in an event that happened at now and returns what to do about it,
@@ -108,6 +114,10 @@ func (s *Scheduler) handle(event Event) {
 		s.refuse(e)
 	case JobPlanned:
 		s.planned(e)
+	case AttemptReady:
+		s.attemptReady(e)
+	case AttemptFailed:
+		s.attemptFailed(e)
 	case CancelRequested:
 		s.cancel(e)
 	case WorkerReady:
@@ -120,6 +130,8 @@ func (s *Scheduler) handle(event Event) {
 		s.workerExited(e)
 	case TaskStateChanged:
 		s.taskStateChanged(e)
+	case TaskEnded:
+		s.taskEnded(e)
 	case SplitsEnumerated:
 		s.splitsEnumerated(e)
 	case SplitRequested:

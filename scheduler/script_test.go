@@ -104,6 +104,9 @@ type scriptEnv struct {
 	sessions map[string]ids.SessionID // "tm-1#2", and "tm-1" for the latest
 	starts   map[string]int           // sessions of a TaskManager so far
 	names    map[any]string           // job and session ids to names
+	// asked says that the script answers NextAttempt; otherwise every attempt
+	// begins anew.
+	asked bool
 }
 
 func newScriptEnv() *scriptEnv {
@@ -173,7 +176,7 @@ func (e *scriptEnv) run(line string) ([]string, error) {
 			}
 		}
 		config.MaxFinishedJobs = c.number("max-finished", 0)
-		e.s = scheduler.New(config)
+		e.s, e.asked = scheduler.New(config), c.pairs["attempts"] == "asked"
 		return nil, nil
 	case "advance":
 		d, err := time.ParseDuration(c.words[0])
@@ -241,7 +244,10 @@ func (e *scriptEnv) event(c command) (scheduler.Event, error) {
 	case "cancel":
 		return scheduler.CancelRequested{Job: e.job(name)}, nil
 	}
-	origin := scheduler.Origin{Session: e.sessions[c.words[1]], Job: e.job(name), Attempt: ids.Attempt(c.number("attempt", 1))}
+	if strings.HasPrefix(c.verb, "attempt-") {
+		return e.attempt(c)
+	}
+	origin := scheduler.Origin{Session: e.sessions[c.words[1]], Job: e.job(name), Attempt: e.current(c)}
 	switch c.verb {
 	case "ready":
 		return scheduler.WorkerReady{Origin: origin, DataAddress: c.words[1] + ":1"}, nil
@@ -253,12 +259,14 @@ func (e *scriptEnv) event(c command) (scheduler.Event, error) {
 	case "refused":
 		return scheduler.WorkerRefused{Origin: origin, Reason: c.pairs["reason"]}, nil
 	case "failed":
-		return scheduler.WorkerFailed{Origin: origin, Failure: scheduler.Failure{Message: c.pairs["message"], Stack: c.pairs["stack"]}}, nil
+		return scheduler.WorkerFailed{Origin: origin, Failure: failure(c)}, nil
+	case "ended":
+		return scheduler.TaskEnded{Origin: origin, Task: subtask(c.words[2])}, nil
 	case "task":
 		state, err := taskState(c.words[3])
 		return scheduler.TaskStateChanged{
 			Origin: origin, Task: subtask(c.words[2]), State: state,
-			Failure:     scheduler.Failure{Message: c.pairs["message"], Stack: c.pairs["stack"]},
+			Failure:     failure(c),
 			Consequence: len(c.words) > 4 && c.words[4] == "consequence",
 		}, err
 	case "splits":
@@ -289,20 +297,86 @@ func (e *scriptEnv) register(c command) scheduler.Event {
 	}}
 }
 
+// attempt reads what the caller says of an attempt: "attempt-ready A restore=7
+// sources=0:a+b,2:" is checkpoint 7 with the un-dealt splits of the vertices 0 and 2.
+func (e *scriptEnv) attempt(c command) (scheduler.Event, error) {
+	job := e.job(c.words[0])
+	switch c.verb {
+	case "attempt-failed":
+		return scheduler.AttemptFailed{Job: job, Attempt: e.current(c), Failure: failure(c)}, nil
+	case "attempt-ready":
+		event := scheduler.AttemptReady{Job: job}
+		if c.pairs["message"] != "" {
+			f := failure(c)
+			event.Failure = &f
+		}
+		if n := c.number("restore", 0); n > 0 {
+			event.Restore = &scheduler.Restore{Checkpoint: uint64(n), Sources: map[int][]scheduler.Split{}}
+			for entry := range strings.FieldsFuncSeq(c.pairs["sources"], func(r rune) bool { return r == ',' }) {
+				vertex, list, _ := strings.Cut(entry, ":")
+				v, err := strconv.Atoi(vertex)
+				if err != nil {
+					return nil, err
+				}
+				event.Restore.Sources[v] = nil
+				for id := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == '+' }) {
+					event.Restore.Sources[v] = append(event.Restore.Sources[v], scheduler.Split{ID: id})
+				}
+			}
+		}
+		return event, nil
+	}
+	return nil, fmt.Errorf("unknown verb %q", c.verb)
+}
+
+// current is the attempt that a command names, or else that of its job.
+func (e *scriptEnv) current(c command) ids.Attempt {
+	job, _ := e.s.Job(e.job(c.words[0]))
+	return ids.Attempt(c.number("attempt", int(max(1, job.Attempt))))
+}
+
+func failure(c command) scheduler.Failure {
+	return scheduler.Failure{Message: c.pairs["message"], Stack: c.pairs["stack"], Unrecoverable: c.pairs["unrecoverable"] != ""}
+}
+
+// strategy reads "fixed-delay/3/10s" (attempts, delay), "failure-rate/2/1m/10s"
+// (failures, interval, delay) and "exponential-delay/1s/10s/2/1h/3" (initial
+// and most backoff, multiplier, reset, attempts), which has no jitter.
+func strategy(text string) (r scheduler.RestartStrategy) {
+	words := append(strings.Split(text, "/"), "", "", "", "", "")
+	number := func(i int) int { n, _ := strconv.Atoi(words[i]); return n }
+	duration := func(i int) time.Duration { d, _ := time.ParseDuration(words[i]); return d }
+	for r.Kind = scheduler.ExponentialDelay; r.Kind > scheduler.NoRestart && r.Kind.String() != words[0]; {
+		r.Kind--
+	}
+	switch r.Kind {
+	case scheduler.NoRestart:
+	case scheduler.FixedDelay:
+		r.Attempts, r.Delay = number(1), duration(2)
+	case scheduler.FailureRate:
+		r.MaxFailures, r.Interval, r.Delay = number(1), duration(2), duration(3)
+	case scheduler.ExponentialDelay:
+		r.InitialBackoff, r.MaxBackoff, r.Multiplier = duration(1), duration(2), float64(number(3))
+		r.ResetThreshold, r.Attempts = duration(4), number(5)
+	}
+	return r
+}
+
 // plan reads a graph: "plan A source:2* map:4 sink:1@group edges=0-1h,1-2f". A
-// star marks a source, a letter the partitioning.
+// star marks a source, two an unbounded one, a letter the partitioning.
 func (e *scriptEnv) plan(c command) (scheduler.Event, error) {
 	plan := &dataflow.Plan{JobName: "job " + c.words[0]}
 	g := &dataflow.JobGraph{Plan: plan}
 	for _, word := range c.words[1:] {
 		word, group, _ := strings.Cut(word, "@")
+		word, unbounded := strings.CutSuffix(word, "**")
 		word, isSource := strings.CutSuffix(word, "*")
 		name, parallelism, _ := strings.Cut(word, ":")
 		n, err := strconv.Atoi(parallelism)
 		if err != nil {
 			return nil, err
 		}
-		plan.Vertices = append(plan.Vertices, dataflow.Vertex{ID: name, Name: name, Source: isSource, SlotSharingGroup: group})
+		plan.Vertices = append(plan.Vertices, dataflow.Vertex{ID: name, Name: name, Source: isSource || unbounded, Bounded: isSource, SlotSharingGroup: group})
 		g.Parallelism = append(g.Parallelism, n)
 	}
 	partitionings := map[string]dataflow.Partitioning{"h": dataflow.Hash, "f": dataflow.Forward, "r": dataflow.Rebalance}
@@ -319,6 +393,7 @@ func (e *scriptEnv) plan(c command) (scheduler.Event, error) {
 		CancellationTimeout: c.duration("cancel-timeout", 3*time.Minute),
 		Buffers:             memory.Settings{SegmentSize: 32 * memory.KiB, BuffersPerChannel: 2, FloatingPerGate: 8},
 		Platform:            c.pairs["platform"],
+		Restarts:            strategy(c.pairs["restarts"]),
 	}}, nil
 }
 
@@ -357,6 +432,10 @@ func taskState(name string) (scheduler.TaskState, error) {
 
 func (e *scriptEnv) step(event scheduler.Event) (lines []string) {
 	for _, a := range e.s.Step(e.now, event) {
+		if next, ok := a.(scheduler.NextAttempt); ok && !e.asked {
+			defer func() { lines = append(lines, e.step(scheduler.AttemptReady{Job: next.Job})...) }()
+			continue
+		}
 		if line := e.describe(a); line != "" {
 			lines = append(lines, line)
 		}
@@ -369,6 +448,8 @@ func (e *scriptEnv) describe(a scheduler.Action) string {
 		return fmt.Sprintf("%s %s attempt %d on %s", verb, e.names[t.Job], t.Attempt, e.names[t.Session])
 	}
 	switch a := a.(type) {
+	case scheduler.NextAttempt:
+		return "next-attempt " + e.names[a.Job]
 	case scheduler.StartWorker:
 		return fmt.Sprintf("%s: worker %d of %d, slots %v of %s buffers, hosts %v", worker("start-worker", a.Target), a.Worker, a.Workers, a.Slots, a.SegmentSize, a.Hosts)
 	case scheduler.StartTasks:
@@ -376,7 +457,11 @@ func (e *scriptEnv) describe(a scheduler.Action) string {
 		for _, p := range a.Peers {
 			peers = append(peers, fmt.Sprintf("%d at %s runs%s", p.Worker, p.DataAddress, taskList(p.Tasks)))
 		}
-		return fmt.Sprintf("%s:%s; peers: %s", worker("start-tasks", a.Target), taskList(a.Tasks), strings.Join(peers, ", "))
+		text := fmt.Sprintf("%s:%s; peers: %s", worker("start-tasks", a.Target), taskList(a.Tasks), strings.Join(peers, ", "))
+		if a.Restore != 0 {
+			text += fmt.Sprintf("; restore %d", a.Restore)
+		}
+		return text
 	case scheduler.CancelTasks:
 		return worker("cancel-tasks", a.Target)
 	case scheduler.Shutdown:
@@ -455,8 +540,35 @@ func (e *scriptEnv) status() (lines []string) {
 			line += ": " + job.Status
 		}
 		lines = append(lines, line)
+		lines = append(lines, e.restarts(job)...)
 		if f := job.Failure; f != nil {
+			if f.Recovery != "" {
+				lines = append(lines, "  "+f.Recovery)
+			}
 			lines = append(lines, fmt.Sprintf("  failure: task %q, TaskManager %q, stack %q, log %q", f.Task, f.TaskManager, f.Stack, f.LogFile))
+		}
+	}
+	return lines
+}
+
+// restarts prints what users see of a job that was, or is to be, restarted.
+func (e *scriptEnv) restarts(job scheduler.JobView) (lines []string) {
+	if !job.NextRestart.IsZero() {
+		lines = append(lines, fmt.Sprintf("  next restart at %s", job.NextRestart.Sub(time.Unix(1000, 0))))
+	}
+	if job.Restarts == 0 && len(lines) == 0 {
+		return nil
+	}
+	var failures []string
+	for _, f := range job.Failures {
+		failures = append(failures, f.Message)
+	}
+	lines = append(lines, fmt.Sprintf("  attempt %d, %d restarts; failures: %s", job.Attempt, job.Restarts, strings.Join(failures, " | ")))
+	for v, tasks := range job.Subtasks {
+		for i, task := range tasks {
+			if task.Ended {
+				lines = append(lines, fmt.Sprintf("  %d/%d has read its input", v, i))
+			}
 		}
 	}
 	return lines

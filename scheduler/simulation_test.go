@@ -47,6 +47,7 @@ func TestSimulatedLives(t *testing.T) {
 type census struct {
 	Steps, Finished, Failed, Cancelled, Refused, Waited                     int
 	Lost, Stale, Repeated, Splits, Kills, Derived, Replaced, Crashed, Hangs int
+	Restarts, Restored, Suppressed, Unrecoverable, Unread                   int
 }
 
 func (c *census) add(o census) {
@@ -65,6 +66,11 @@ func (c *census) add(o census) {
 	c.Replaced += o.Replaced
 	c.Crashed += o.Crashed
 	c.Hangs += o.Hangs
+	c.Restarts += o.Restarts
+	c.Restored += o.Restored
+	c.Suppressed += o.Suppressed
+	c.Unrecoverable += o.Unrecoverable
+	c.Unread += o.Unread
 }
 
 func (c *census) check(t *testing.T) {
@@ -73,7 +79,8 @@ func (c *census) check(t *testing.T) {
 		return
 	}
 	if min(c.Finished, c.Failed, c.Cancelled, c.Refused, c.Waited, c.Lost, c.Stale, c.Repeated,
-		c.Splits, c.Kills, c.Derived, c.Replaced, c.Crashed, c.Hangs) == 0 {
+		c.Splits, c.Kills, c.Derived, c.Replaced, c.Crashed, c.Hangs,
+		c.Restarts, c.Restored, c.Suppressed, c.Unrecoverable, c.Unread) == 0 {
 		t.Errorf("something never happened in %d lives: %+v", *lives, *c)
 	}
 }
@@ -93,6 +100,11 @@ type world struct {
 	past []scheduler.Event
 	jobs []ids.JobID
 	fair bool
+	// asked are the jobs that wait to hear what they begin from, and captured is
+	// the last checkpoint of each job.
+	asked       []ids.JobID
+	captured    map[ids.JobID]*scheduler.Restore
+	checkpoints uint64
 }
 
 // simManager is a TaskManager. Messages in each direction keep their order
@@ -126,6 +138,7 @@ type simTask struct {
 	requested bool
 	splits    int
 	noMore    bool
+	ended     bool
 	canceling bool
 }
 
@@ -134,7 +147,11 @@ func newWorld(seed uint64) *world {
 	config := scheduler.DefaultConfig()
 	config.LoadBalance = scheduler.LoadBalance(rng.IntN(3))
 	config.MaxFinishedJobs = rng.IntN(2) * 3
-	w := &world{seed: seed, rng: rng, now: time.Unix(1_000_000, 0), s: scheduler.New(config), check: newChecker()}
+	config.Seed = seed
+	w := &world{
+		seed: seed, rng: rng, now: time.Unix(1_000_000, 0), s: scheduler.New(config), check: newChecker(),
+		captured: map[ids.JobID]*scheduler.Restore{},
+	}
 	for i := range 1 + rng.IntN(4) {
 		w.managers = append(w.managers, &simManager{id: i, slots: 2 + rng.IntN(3)})
 	}
@@ -196,7 +213,31 @@ func (w *world) disturb() {
 		w.advance(time.Duration(w.rng.IntN(90)) * time.Minute)
 	case p < 54:
 		w.misbehave(m)
+	case p < 60 && len(w.jobs) > 0:
+		w.capture(w.jobs[w.rng.IntN(len(w.jobs))])
 	}
+}
+
+// capture takes a checkpoint of a job that runs: of what the scheduler has to
+// know of it.
+func (w *world) capture(id ids.JobID) {
+	if sources := w.s.Undealt(id); sources != nil {
+		w.checkpoints++
+		w.captured[id] = &scheduler.Restore{Checkpoint: w.checkpoints, Sources: sources}
+	}
+}
+
+// answer says what a job begins from: the last checkpoint, if there is one.
+func (w *world) answer(id ids.JobID) {
+	event := scheduler.AttemptReady{Job: id, Restore: w.captured[id]}
+	if !w.fair && w.chance(3) {
+		w.census.Unread++
+		event.Failure = &scheduler.Failure{Message: "the storage does not answer", Unrecoverable: w.chance(20)}
+		event.Restore = nil
+		w.check.job(id).unrecoverable = w.check.job(id).asked && event.Failure.Unrecoverable
+	}
+	w.past = append(w.past, scheduler.AttemptReady{Job: id})
+	w.step(event)
 }
 
 // settle makes the world fair: sessions that are over are noticed, those that
@@ -213,6 +254,20 @@ func (w *world) settle() {
 		if state, ok := w.s.State(id); ok && state == scheduler.Initializing {
 			w.plan(id)
 		}
+		w.endless(id)
+	}
+}
+
+// endless cancels a job that the cluster does not have the slots for and that is
+// restarted for ever when it has not got them in time.
+func (w *world) endless(id ids.JobID) {
+	slots := 0
+	for _, m := range w.managers {
+		slots += m.slots
+	}
+	j := w.check.job(id)
+	if j.graph != nil && j.slotsNeeded() > slots && (j.strategy.Kind == scheduler.FailureRate || j.strategy.Kind == scheduler.ExponentialDelay) {
+		w.step(scheduler.CancelRequested{Job: id})
 	}
 }
 
@@ -245,6 +300,9 @@ func (w *world) count() {
 	w.census.Splits += w.check.splits
 	w.census.Replaced += w.check.replaced
 	w.census.Waited += w.check.waited
+	w.census.Restarts += w.check.restarts
+	w.census.Restored += w.check.restored
+	w.census.Suppressed += w.check.suppressed
 }
 
 // step gives the scheduler an event, has the checker look at the answer, and
@@ -257,12 +315,16 @@ func (w *world) step(event scheduler.Event) {
 		before = picture(w.s)
 	}
 	w.census.Steps++
+	w.check.now = w.now
 	actions := w.s.Step(w.now, event)
 	if stale {
 		w.check.unchanged(event, actions, before, picture(w.s))
 	}
 	w.check.step(w.s, event, actions)
 	for _, a := range actions {
+		if next, ok := a.(scheduler.NextAttempt); ok {
+			w.asked = append(w.asked, next.Job)
+		}
 		if session, ok := destination(a); ok {
 			for _, m := range w.managers {
 				if m.up && m.session == session {
@@ -338,18 +400,40 @@ func (w *world) plan(id ids.JobID) {
 	sources := 1 + w.rng.IntN(2)
 	for v := range sources + w.rng.IntN(3) {
 		plan.Vertices = append(plan.Vertices, dataflow.Vertex{
-			Name: fmt.Sprintf("v%d", v), Source: v < sources, SlotSharingGroup: []string{"", "", "", "heavy"}[w.rng.IntN(4)],
+			Name: fmt.Sprintf("v%d", v), Source: v < sources, Bounded: w.chance(70), SlotSharingGroup: []string{"", "", "", "heavy"}[w.rng.IntN(4)],
 		})
 		g.Parallelism = append(g.Parallelism, 1+w.rng.IntN(3))
 		if v >= sources {
 			plan.Exchanges = append(plan.Exchanges, dataflow.Exchange{From: w.rng.IntN(v), To: v, Partitioning: dataflow.Partitioning(1 + w.rng.IntN(3))})
 		}
 	}
-	w.check.planned(id, g)
+	strategy := w.strategy()
+	w.check.planned(id, g, strategy)
 	w.step(scheduler.JobPlanned{Job: id, Name: "job", Graph: g, Options: scheduler.JobOptions{
 		SlotRequestTimeout: time.Duration(1+w.rng.IntN(10)) * time.Minute, CancellationTimeout: 3 * time.Minute,
-		Buffers: memory.Settings{BuffersPerChannel: 2, FloatingPerGate: 8},
+		Restarts: strategy, Buffers: memory.Settings{BuffersPerChannel: 2, FloatingPerGate: 8},
 	}})
+}
+
+// strategy is that of a job.
+func (w *world) strategy() scheduler.RestartStrategy {
+	seconds := func(least, most int) time.Duration { return time.Duration(least+w.rng.IntN(most-least)) * time.Second }
+	switch w.rng.IntN(5) {
+	case 0:
+		return scheduler.RestartStrategy{Kind: scheduler.FixedDelay, Attempts: w.rng.IntN(4), Delay: seconds(0, 30)}
+	case 1:
+		return scheduler.RestartStrategy{Kind: scheduler.FailureRate, MaxFailures: 1 + w.rng.IntN(3), Interval: seconds(1, 600), Delay: seconds(0, 30)}
+	case 2, 3:
+		s := scheduler.RestartStrategy{
+			Kind: scheduler.ExponentialDelay, Attempts: 1 + w.rng.IntN(4), InitialBackoff: seconds(1, 10), MaxBackoff: seconds(10, 120),
+			Multiplier: 1 + w.rng.Float64(), JitterFactor: w.rng.Float64(), ResetThreshold: seconds(1, 900),
+		}
+		if w.chance(30) {
+			s.Attempts = scheduler.Unlimited
+		}
+		return s
+	}
+	return scheduler.RestartStrategy{}
 }
 
 // misbehave lets a worker do what nobody wants.
@@ -358,7 +442,7 @@ func (w *world) misbehave(m *simManager) {
 	if worker == nil {
 		return
 	}
-	switch w.rng.IntN(4) {
+	switch w.rng.IntN(5) {
 	case 0:
 		w.census.Crashed++
 		w.exit(m, worker, -1, "killed")
@@ -367,6 +451,8 @@ func (w *world) misbehave(m *simManager) {
 		worker.hangs = true
 	case 2:
 		w.exit(m, worker, w.rng.IntN(3), "")
+	case 3:
+		w.refuse(worker)
 	default:
 		for id, task := range worker.ordered() {
 			if !task.state.Terminal() && w.chance(50) {
@@ -383,6 +469,21 @@ func (w *world) misbehave(m *simManager) {
 			}
 		}
 	}
+}
+
+// refuse has the caller say that a worker, or its whole attempt, cannot go on.
+func (w *world) refuse(worker *simWorker) {
+	o := worker.origin
+	failure := scheduler.Failure{Message: "no", Unrecoverable: w.chance(30)}
+	var event scheduler.Event = scheduler.WorkerFailed{Origin: o, Failure: failure}
+	if w.chance(50) {
+		event = scheduler.AttemptFailed{Job: o.Job, Attempt: o.Attempt, Failure: failure}
+	}
+	if _, one := event.(scheduler.WorkerFailed); one && failure.Unrecoverable && w.check.worker(o) != nil {
+		w.census.Unrecoverable++
+		w.check.job(o.Job).unrecoverable = true
+	}
+	w.step(event)
 }
 
 func (w *world) exit(m *simManager, worker *simWorker, code int, signal string) {
@@ -418,6 +519,12 @@ func (w *world) progress() {
 			if worker := m.workers[id]; worker != nil && w.chance(60) {
 				w.work(m, worker)
 			}
+		}
+	}
+	for range len(w.asked) {
+		if id := w.asked[0]; w.chance(70) {
+			w.asked = w.asked[1:]
+			w.answer(id)
 		}
 	}
 	limit := 2

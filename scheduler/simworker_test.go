@@ -77,7 +77,7 @@ func (w *world) enumerate(m *simManager, a scheduler.EnumerateSplits) {
 	if worker == nil {
 		return
 	}
-	event := scheduler.SplitsEnumerated{Origin: worker.origin, Vertex: a.Vertex, Bounded: w.chance(70)}
+	event := scheduler.SplitsEnumerated{Origin: worker.origin, Vertex: a.Vertex, Bounded: w.check.job(a.Job).graph.Plan.Vertices[a.Vertex].Bounded}
 	if !w.fair && w.chance(5) {
 		event.Failure = &scheduler.Failure{Message: "no such directory"}
 	} else {
@@ -140,6 +140,9 @@ func (w *world) workTask(m *simManager, worker *simWorker, id ids.Subtask, task 
 		next = scheduler.TaskCanceled
 	case task.state < scheduler.TaskRunning:
 		next++
+	case !task.ended && (task.source && task.noMore || !task.source && w.check.inputsFinished(worker.origin.Job, id.Vertex)) && w.chance(50):
+		task.ended = true
+		m.outbox = append(m.outbox, scheduler.TaskEnded{Origin: worker.origin, Task: id})
 	case task.source && task.noMore:
 		next = scheduler.TaskFinished
 	case task.source && !task.requested:

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/weirstream/weir/internal/ids"
@@ -25,9 +26,10 @@ func newSource(parallelism int) *source {
 	return &source{asked: make([]bool, parallelism), pending: make([]bool, parallelism)}
 }
 
-// enumerate takes in the splits.
+// enumerate takes in the splits. It keeps a list of its own, from which it takes
+// out what is dealt.
 func (s *source) enumerate(splits []Split, bounded bool) {
-	s.enumerated, s.bounded, s.splits = true, bounded, splits
+	s.enumerated, s.bounded, s.splits = true, bounded, slices.Clone(splits)
 	s.taken = make([]bool, len(splits))
 	s.tail = min(len(s.asked), len(splits))
 }
@@ -70,6 +72,67 @@ func (s *source) deal(subtask int) (splits []Split) {
 	return splits
 }
 
+// undealt returns the splits that no subtask has been given.
+func (s *source) undealt() []Split {
+	var splits []Split
+	for i, split := range s.splits {
+		if !s.taken[i] {
+			splits = append(splits, split)
+		}
+	}
+	return splits
+}
+
+// startSource begins to deal out the splits of a source: those that are
+// restored, or what the source says when it is asked.
+func (s *Scheduler) startSource(j *job, vertex int) {
+	source := newSource(j.graph.Parallelism[vertex])
+	j.sources[vertex] = source
+	splits, restored := j.restore.splits(vertex)
+	if !restored {
+		s.do(EnumerateSplits{Target: j.target(j.tasks[vertex][0].worker), Vertex: vertex})
+		return
+	}
+	source.enumerate(splits, j.graph.Plan.Vertices[vertex].Bounded)
+	s.dealKnown(j, vertex)
+}
+
+// Undealt returns the splits of a job's attempt that no subtask has been given
+// so far, by vertex: what a checkpoint has to have beside the state of its tasks,
+// if these are told of it before the next step. A source that has not listed its
+// splits yet is left out: it will list them anew. It returns nil if the job does
+// not run. The splits must not be changed.
+func (s *Scheduler) Undealt(id ids.JobID) map[int][]Split {
+	j := s.jobs[id]
+	if j == nil || j.state != Running {
+		return nil
+	}
+	all := map[int][]Split{}
+	for vertex, source := range j.sources {
+		if source.enumerated {
+			all[vertex] = source.undealt()
+		}
+	}
+	return all
+}
+
+// checkpoint returns what StartTasks says; a nil Restore has none.
+func (r *Restore) checkpoint() uint64 {
+	if r == nil {
+		return 0
+	}
+	return r.Checkpoint
+}
+
+// splits returns what is restored of a source, false if nothing is.
+func (r *Restore) splits(vertex int) ([]Split, bool) {
+	if r == nil {
+		return nil, false
+	}
+	splits, ok := r.Sources[vertex]
+	return splits, ok
+}
+
 func (s *Scheduler) splitsEnumerated(e SplitsEnumerated) {
 	j, w := s.origin(e.Origin, e)
 	if j == nil {
@@ -88,17 +151,23 @@ func (s *Scheduler) splitsEnumerated(e SplitsEnumerated) {
 		if name := j.graph.Plan.Vertices[e.Vertex].Name; !strings.Contains(message, name) {
 			message = fmt.Sprintf("could not list the splits of %q: %s", name, message)
 		}
-		s.fail(j, &JobFailure{
-			Message: message,
-			Stack:   e.Failure.Stack, Time: e.Failure.Time, TaskManager: w.taskManager.ID, worker: w,
-		}, false)
+		f := e.Failure.of(w)
+		f.Message = message
+		s.fail(j, f, false)
 		return
 	}
 	source.enumerate(e.Splits, e.Bounded)
-	for i := range j.tasks[e.Vertex] {
-		t := ids.Subtask{Vertex: e.Vertex, Index: i}
+	s.dealKnown(j, e.Vertex)
+}
+
+// dealKnown deals the splits of a source that have just become known: all if they
+// are read for ever, otherwise one to each subtask that has asked before.
+func (s *Scheduler) dealKnown(j *job, vertex int) {
+	source := j.sources[vertex]
+	for i := range j.tasks[vertex] {
+		t := ids.Subtask{Vertex: vertex, Index: i}
 		switch {
-		case !e.Bounded:
+		case !source.bounded:
 			s.do(AssignSplits{Target: j.target(j.task(t).worker), Task: t, Splits: source.deal(i), NoMore: true})
 		case source.pending[i]:
 			s.assign(j, source, t)

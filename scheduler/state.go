@@ -16,7 +16,11 @@ const (
 	Created
 	// Running means that its tasks have been started.
 	Running
-	// Failing means that a failure is known and its tasks are being stopped.
+	// Restarting means that a failure is known, its tasks are being stopped, and
+	// the next attempt waits for that and for the delay of its restart strategy.
+	Restarting
+	// Failing means that a failure is known which ends the job, and its tasks are
+	// being stopped.
 	Failing
 	// Failed is an end state.
 	Failed
@@ -38,6 +42,8 @@ func (s JobState) String() string {
 		return "CREATED"
 	case Running:
 		return "RUNNING"
+	case Restarting:
+		return "RESTARTING"
 	case Failing:
 		return "FAILING"
 	case Failed:
@@ -59,8 +65,9 @@ func (s JobState) Terminal() bool { return s == Failed || s == Canceled || s == 
 // or is cancelled before it has workers needs none of the states in between.
 var transitions = map[JobState][]JobState{
 	Initializing: {Created, Failed, Canceled},
-	Created:      {Running, Failing, Failed, Cancelling, Canceled},
-	Running:      {Failing, Cancelling, Finished},
+	Created:      {Running, Restarting, Failing, Failed, Cancelling, Canceled},
+	Running:      {Restarting, Failing, Cancelling, Finished},
+	Restarting:   {Created, Failing, Cancelling},
 	Failing:      {Failed},
 	Cancelling:   {Canceled},
 }

@@ -16,8 +16,13 @@ type JobSummary struct {
 	State JobState
 	// Start is when the job was submitted; End is zero before its end.
 	Start, End time.Time
-	// Status says why it waits, fails or has failed; empty otherwise.
+	// Status says why it waits, is restarted, fails or has failed; empty otherwise.
 	Status string
+	// Restarts is how often the job was restarted after a failure.
+	Restarts int
+	// NextRestart is when the next attempt may begin at the earliest; zero unless
+	// the job is RESTARTING.
+	NextRestart time.Time
 	// Tasks counts the tasks by state.
 	Tasks map[TaskState]int
 }
@@ -28,8 +33,11 @@ type JobView struct {
 	// Graph is nil until the job is planned. It must not be changed.
 	Graph   *dataflow.JobGraph
 	Attempt ids.Attempt
-	// Failure is nil unless the job fails or has failed.
+	// Failure is nil unless the job is restarted, fails or has failed.
 	Failure *JobFailure
+	// Failures are the last ones of all attempts, at most [MaxFailures], the
+	// newest first.
+	Failures []JobFailure
 	// Subtasks are the tasks of each vertex.
 	Subtasks [][]TaskView
 }
@@ -37,6 +45,8 @@ type JobView struct {
 // TaskView is what there is to show of a task.
 type TaskView struct {
 	State TaskState
+	// Ended says that it has read all of its input.
+	Ended bool
 	// TaskManager is where it runs, empty while it has no slot.
 	TaskManager ids.TaskManagerID
 }
@@ -69,15 +79,18 @@ func (s *Scheduler) Job(id ids.JobID) (JobView, bool) {
 		return JobView{}, false
 	}
 	v := JobView{JobSummary: j.summary(), Graph: j.graph, Attempt: j.attempt, Subtasks: make([][]TaskView, len(j.tasks))}
-	if j.failure != nil {
-		f := *j.failure
+	for _, failure := range j.failures {
+		f := *failure
 		f.worker = nil
-		v.Failure = &f
+		v.Failures = append(v.Failures, f)
+		if failure == j.failure {
+			v.Failure = &f
+		}
 	}
 	for vertex, tasks := range j.tasks {
 		v.Subtasks[vertex] = make([]TaskView, len(tasks))
 		for i, t := range tasks {
-			v.Subtasks[vertex][i].State = t.state
+			v.Subtasks[vertex][i].State, v.Subtasks[vertex][i].Ended = t.state, t.ended
 			if t.worker != nil {
 				v.Subtasks[vertex][i].TaskManager = t.worker.taskManager.ID
 			}
@@ -116,6 +129,7 @@ func (s *Scheduler) TaskManagers() []TaskManagerView {
 
 func (j *job) summary() JobSummary {
 	summary := JobSummary{ID: j.id, Name: j.name, State: j.state, Start: j.start, End: j.end, Tasks: map[TaskState]int{}}
+	summary.Restarts, summary.NextRestart = j.restarted, j.restartAt
 	summary.Status = cmp.Or(j.status, j.failureStatus())
 	for _, tasks := range j.tasks {
 		for _, t := range tasks {

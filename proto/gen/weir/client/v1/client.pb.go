@@ -47,6 +47,9 @@ const (
 	JobState_JOB_STATE_CANCELLING JobState = 6
 	JobState_JOB_STATE_CANCELED   JobState = 7
 	JobState_JOB_STATE_FINISHED   JobState = 8
+	// Waiting for what is left of an attempt that failed, and for the delay of the
+	// restart strategy.
+	JobState_JOB_STATE_RESTARTING JobState = 9
 )
 
 // Enum value maps for JobState.
@@ -61,6 +64,7 @@ var (
 		6: "JOB_STATE_CANCELLING",
 		7: "JOB_STATE_CANCELED",
 		8: "JOB_STATE_FINISHED",
+		9: "JOB_STATE_RESTARTING",
 	}
 	JobState_value = map[string]int32{
 		"JOB_STATE_UNSPECIFIED":  0,
@@ -72,6 +76,7 @@ var (
 		"JOB_STATE_CANCELLING":   6,
 		"JOB_STATE_CANCELED":     7,
 		"JOB_STATE_FINISHED":     8,
+		"JOB_STATE_RESTARTING":   9,
 	}
 )
 
@@ -389,12 +394,17 @@ type JobSummary struct {
 	// In ms since the epoch; the end is 0 while it runs.
 	StartTimeMs int64 `protobuf:"varint,4,opt,name=start_time_ms,json=startTimeMs,proto3" json:"start_time_ms,omitempty"`
 	EndTimeMs   int64 `protobuf:"varint,5,opt,name=end_time_ms,json=endTimeMs,proto3" json:"end_time_ms,omitempty"`
-	// Why it waits, fails or has failed; empty otherwise.
+	// Why it waits, is restarted, fails or has failed; empty otherwise.
 	StatusMessage string `protobuf:"bytes,6,opt,name=status_message,json=statusMessage,proto3" json:"status_message,omitempty"`
 	// Subtasks by state.
-	Tasks         map[string]uint32 `protobuf:"bytes,7,rep,name=tasks,proto3" json:"tasks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Tasks map[string]uint32 `protobuf:"bytes,7,rep,name=tasks,proto3" json:"tasks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// How often it was restarted after a failure.
+	Restarts uint32 `protobuf:"varint,8,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	// When the next attempt may begin at the earliest, in ms since the epoch; 0
+	// unless it is RESTARTING.
+	NextRestartTimeMs int64 `protobuf:"varint,9,opt,name=next_restart_time_ms,json=nextRestartTimeMs,proto3" json:"next_restart_time_ms,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *JobSummary) Reset() {
@@ -474,6 +484,20 @@ func (x *JobSummary) GetTasks() map[string]uint32 {
 		return x.Tasks
 	}
 	return nil
+}
+
+func (x *JobSummary) GetRestarts() uint32 {
+	if x != nil {
+		return x.Restarts
+	}
+	return 0
+}
+
+func (x *JobSummary) GetNextRestartTimeMs() int64 {
+	if x != nil {
+		return x.NextRestartTimeMs
+	}
+	return 0
 }
 
 type DescribeJobRequest struct {
@@ -572,8 +596,10 @@ type JobDescription struct {
 	Failure            *JobFailure            `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
 	Attempt            uint32                 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	DefaultParallelism uint32                 `protobuf:"varint,6,opt,name=default_parallelism,json=defaultParallelism,proto3" json:"default_parallelism,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The last failures of all attempts, at most 16, the newest first.
+	Failures      []*JobFailure `protobuf:"bytes,7,rep,name=failures,proto3" json:"failures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobDescription) Reset() {
@@ -646,6 +672,13 @@ func (x *JobDescription) GetDefaultParallelism() uint32 {
 		return x.DefaultParallelism
 	}
 	return 0
+}
+
+func (x *JobDescription) GetFailures() []*JobFailure {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
 }
 
 type VertexDescription struct {
@@ -721,8 +754,10 @@ type SubtaskDescription struct {
 	Index uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	State v11.TaskState          `protobuf:"varint,2,opt,name=state,proto3,enum=weir.worker.v1.TaskState" json:"state,omitempty"`
 	// Where it runs; empty while it has no slot.
-	TaskManager   string           `protobuf:"bytes,3,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
-	Metrics       *v11.TaskMetrics `protobuf:"bytes,4,opt,name=metrics,proto3" json:"metrics,omitempty"`
+	TaskManager string           `protobuf:"bytes,3,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
+	Metrics     *v11.TaskMetrics `protobuf:"bytes,4,opt,name=metrics,proto3" json:"metrics,omitempty"`
+	// Whether it has read all of its input.
+	InputEnded    bool `protobuf:"varint,5,opt,name=input_ended,json=inputEnded,proto3" json:"input_ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -785,7 +820,15 @@ func (x *SubtaskDescription) GetMetrics() *v11.TaskMetrics {
 	return nil
 }
 
-// JobFailure is the first failure that did not follow from another.
+func (x *SubtaskDescription) GetInputEnded() bool {
+	if x != nil {
+		return x.InputEnded
+	}
+	return false
+}
+
+// JobFailure is why an attempt has failed: the first failure that did not follow
+// from another.
 type JobFailure struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Message string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
@@ -1558,7 +1601,7 @@ const file_weir_client_v1_client_proto_rawDesc = "" +
 	"\amessage\"\x11\n" +
 	"\x0fListJobsRequest\"B\n" +
 	"\x10ListJobsResponse\x12.\n" +
-	"\x04jobs\x18\x01 \x03(\v2\x1a.weir.client.v1.JobSummaryR\x04jobs\"\xc9\x02\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x1a.weir.client.v1.JobSummaryR\x04jobs\"\x96\x03\n" +
 	"\n" +
 	"JobSummary\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
@@ -1567,7 +1610,9 @@ const file_weir_client_v1_client_proto_rawDesc = "" +
 	"\rstart_time_ms\x18\x04 \x01(\x03R\vstartTimeMs\x12\x1e\n" +
 	"\vend_time_ms\x18\x05 \x01(\x03R\tendTimeMs\x12%\n" +
 	"\x0estatus_message\x18\x06 \x01(\tR\rstatusMessage\x12;\n" +
-	"\x05tasks\x18\a \x03(\v2%.weir.client.v1.JobSummary.TasksEntryR\x05tasks\x1a8\n" +
+	"\x05tasks\x18\a \x03(\v2%.weir.client.v1.JobSummary.TasksEntryR\x05tasks\x12\x1a\n" +
+	"\brestarts\x18\b \x01(\rR\brestarts\x12/\n" +
+	"\x14next_restart_time_ms\x18\t \x01(\x03R\x11nextRestartTimeMs\x1a8\n" +
 	"\n" +
 	"TasksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -1575,24 +1620,27 @@ const file_weir_client_v1_client_proto_rawDesc = "" +
 	"\x12DescribeJobRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"G\n" +
 	"\x13DescribeJobResponse\x120\n" +
-	"\x03job\x18\x01 \x01(\v2\x1e.weir.client.v1.JobDescriptionR\x03job\"\xae\x02\n" +
+	"\x03job\x18\x01 \x01(\v2\x1e.weir.client.v1.JobDescriptionR\x03job\"\xe6\x02\n" +
 	"\x0eJobDescription\x124\n" +
 	"\asummary\x18\x01 \x01(\v2\x1a.weir.client.v1.JobSummaryR\asummary\x12&\n" +
 	"\x04plan\x18\x02 \x01(\v2\x12.weir.plan.v1.PlanR\x04plan\x12=\n" +
 	"\bvertices\x18\x03 \x03(\v2!.weir.client.v1.VertexDescriptionR\bvertices\x124\n" +
 	"\afailure\x18\x04 \x01(\v2\x1a.weir.client.v1.JobFailureR\afailure\x12\x18\n" +
 	"\aattempt\x18\x05 \x01(\rR\aattempt\x12/\n" +
-	"\x13default_parallelism\x18\x06 \x01(\rR\x12defaultParallelism\"\x9f\x01\n" +
+	"\x13default_parallelism\x18\x06 \x01(\rR\x12defaultParallelism\x126\n" +
+	"\bfailures\x18\a \x03(\v2\x1a.weir.client.v1.JobFailureR\bfailures\"\x9f\x01\n" +
 	"\x11VertexDescription\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
 	"\vparallelism\x18\x03 \x01(\rR\vparallelism\x12>\n" +
-	"\bsubtasks\x18\x04 \x03(\v2\".weir.client.v1.SubtaskDescriptionR\bsubtasks\"\xb5\x01\n" +
+	"\bsubtasks\x18\x04 \x03(\v2\".weir.client.v1.SubtaskDescriptionR\bsubtasks\"\xd6\x01\n" +
 	"\x12SubtaskDescription\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12/\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x19.weir.worker.v1.TaskStateR\x05state\x12!\n" +
 	"\ftask_manager\x18\x03 \x01(\tR\vtaskManager\x125\n" +
-	"\ametrics\x18\x04 \x01(\v2\x1b.weir.worker.v1.TaskMetricsR\ametrics\"\xa7\x01\n" +
+	"\ametrics\x18\x04 \x01(\v2\x1b.weir.worker.v1.TaskMetricsR\ametrics\x12\x1f\n" +
+	"\vinput_ended\x18\x05 \x01(\bR\n" +
+	"inputEnded\"\xa7\x01\n" +
 	"\n" +
 	"JobFailure\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x12\n" +
@@ -1628,7 +1676,7 @@ const file_weir_client_v1_client_proto_rawDesc = "" +
 	"free_slots\x18\x04 \x01(\rR\tfreeSlots\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\tR\aversion\x125\n" +
 	"\x17network_memory_per_slot\x18\x06 \x01(\x04R\x14networkMemoryPerSlot\x12\x1a\n" +
-	"\bplatform\x18\a \x01(\tR\bplatform*\xe6\x01\n" +
+	"\bplatform\x18\a \x01(\tR\bplatform*\x80\x02\n" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16JOB_STATE_INITIALIZING\x10\x01\x12\x15\n" +
@@ -1638,7 +1686,8 @@ const file_weir_client_v1_client_proto_rawDesc = "" +
 	"\x10JOB_STATE_FAILED\x10\x05\x12\x18\n" +
 	"\x14JOB_STATE_CANCELLING\x10\x06\x12\x16\n" +
 	"\x12JOB_STATE_CANCELED\x10\a\x12\x16\n" +
-	"\x12JOB_STATE_FINISHED\x10\b2\x81\x04\n" +
+	"\x12JOB_STATE_FINISHED\x10\b\x12\x18\n" +
+	"\x14JOB_STATE_RESTARTING\x10\t2\x81\x04\n" +
 	"\n" +
 	"JobManager\x12T\n" +
 	"\tSubmitJob\x12 .weir.client.v1.SubmitJobRequest\x1a!.weir.client.v1.SubmitJobResponse(\x010\x01\x12M\n" +
@@ -1706,30 +1755,31 @@ var file_weir_client_v1_client_proto_depIdxs = []int32{
 	25, // 8: weir.client.v1.JobDescription.plan:type_name -> weir.plan.v1.Plan
 	9,  // 9: weir.client.v1.JobDescription.vertices:type_name -> weir.client.v1.VertexDescription
 	11, // 10: weir.client.v1.JobDescription.failure:type_name -> weir.client.v1.JobFailure
-	10, // 11: weir.client.v1.VertexDescription.subtasks:type_name -> weir.client.v1.SubtaskDescription
-	26, // 12: weir.client.v1.SubtaskDescription.state:type_name -> weir.worker.v1.TaskState
-	27, // 13: weir.client.v1.SubtaskDescription.metrics:type_name -> weir.worker.v1.TaskMetrics
-	8,  // 14: weir.client.v1.WatchJobResponse.job:type_name -> weir.client.v1.JobDescription
-	24, // 15: weir.client.v1.WatchJobResponse.output:type_name -> weir.client.v1.WatchJobResponse.Output
-	18, // 16: weir.client.v1.GetClusterResponse.task_managers:type_name -> weir.client.v1.TaskManager
-	20, // 17: weir.client.v1.SubmitJobRequest.Start.configuration:type_name -> weir.client.v1.SubmitJobRequest.Start.ConfigurationEntry
-	1,  // 18: weir.client.v1.JobManager.SubmitJob:input_type -> weir.client.v1.SubmitJobRequest
-	3,  // 19: weir.client.v1.JobManager.ListJobs:input_type -> weir.client.v1.ListJobsRequest
-	6,  // 20: weir.client.v1.JobManager.DescribeJob:input_type -> weir.client.v1.DescribeJobRequest
-	12, // 21: weir.client.v1.JobManager.CancelJob:input_type -> weir.client.v1.CancelJobRequest
-	14, // 22: weir.client.v1.JobManager.WatchJob:input_type -> weir.client.v1.WatchJobRequest
-	16, // 23: weir.client.v1.JobManager.GetCluster:input_type -> weir.client.v1.GetClusterRequest
-	2,  // 24: weir.client.v1.JobManager.SubmitJob:output_type -> weir.client.v1.SubmitJobResponse
-	4,  // 25: weir.client.v1.JobManager.ListJobs:output_type -> weir.client.v1.ListJobsResponse
-	7,  // 26: weir.client.v1.JobManager.DescribeJob:output_type -> weir.client.v1.DescribeJobResponse
-	13, // 27: weir.client.v1.JobManager.CancelJob:output_type -> weir.client.v1.CancelJobResponse
-	15, // 28: weir.client.v1.JobManager.WatchJob:output_type -> weir.client.v1.WatchJobResponse
-	17, // 29: weir.client.v1.JobManager.GetCluster:output_type -> weir.client.v1.GetClusterResponse
-	24, // [24:30] is the sub-list for method output_type
-	18, // [18:24] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	11, // 11: weir.client.v1.JobDescription.failures:type_name -> weir.client.v1.JobFailure
+	10, // 12: weir.client.v1.VertexDescription.subtasks:type_name -> weir.client.v1.SubtaskDescription
+	26, // 13: weir.client.v1.SubtaskDescription.state:type_name -> weir.worker.v1.TaskState
+	27, // 14: weir.client.v1.SubtaskDescription.metrics:type_name -> weir.worker.v1.TaskMetrics
+	8,  // 15: weir.client.v1.WatchJobResponse.job:type_name -> weir.client.v1.JobDescription
+	24, // 16: weir.client.v1.WatchJobResponse.output:type_name -> weir.client.v1.WatchJobResponse.Output
+	18, // 17: weir.client.v1.GetClusterResponse.task_managers:type_name -> weir.client.v1.TaskManager
+	20, // 18: weir.client.v1.SubmitJobRequest.Start.configuration:type_name -> weir.client.v1.SubmitJobRequest.Start.ConfigurationEntry
+	1,  // 19: weir.client.v1.JobManager.SubmitJob:input_type -> weir.client.v1.SubmitJobRequest
+	3,  // 20: weir.client.v1.JobManager.ListJobs:input_type -> weir.client.v1.ListJobsRequest
+	6,  // 21: weir.client.v1.JobManager.DescribeJob:input_type -> weir.client.v1.DescribeJobRequest
+	12, // 22: weir.client.v1.JobManager.CancelJob:input_type -> weir.client.v1.CancelJobRequest
+	14, // 23: weir.client.v1.JobManager.WatchJob:input_type -> weir.client.v1.WatchJobRequest
+	16, // 24: weir.client.v1.JobManager.GetCluster:input_type -> weir.client.v1.GetClusterRequest
+	2,  // 25: weir.client.v1.JobManager.SubmitJob:output_type -> weir.client.v1.SubmitJobResponse
+	4,  // 26: weir.client.v1.JobManager.ListJobs:output_type -> weir.client.v1.ListJobsResponse
+	7,  // 27: weir.client.v1.JobManager.DescribeJob:output_type -> weir.client.v1.DescribeJobResponse
+	13, // 28: weir.client.v1.JobManager.CancelJob:output_type -> weir.client.v1.CancelJobResponse
+	15, // 29: weir.client.v1.JobManager.WatchJob:output_type -> weir.client.v1.WatchJobResponse
+	17, // 30: weir.client.v1.JobManager.GetCluster:output_type -> weir.client.v1.GetClusterResponse
+	25, // [25:31] is the sub-list for method output_type
+	19, // [19:25] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_weir_client_v1_client_proto_init() }
