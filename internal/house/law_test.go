@@ -137,6 +137,20 @@ var importLaw = []room{
 		},
 	},
 	{
+		dir: "checkpoint/metadata", not: "I/O, clocks and tasks: it is a format",
+		may: map[string]string{
+			"leaves":     anyone,
+			"checkpoint": "ids, modes and figures of checkpoints have one type",
+			"proto/gen":  ownMessages,
+		},
+	},
+	{
+		dir: "checkpoint/storage", not: "what is in the files that it stores, and who decides about them",
+		may: map[string]string{
+			"leaves": anyone,
+		},
+	},
+	{
 		dir: "jobmanager", not: "user types, and the TaskManager but for its messages",
 		may: map[string]string{
 			"leaves":            anyone,
