@@ -56,9 +56,11 @@ type WriteMetadata struct {
 	Tasks []Acknowledgement
 }
 
-// RecordCompletion writes a checkpoint to the metadata store, guarded by the
-// leader's epoch; this write is what completes it. It may come more than once
-// with the same content, and the store's having it already is success.
+// RecordCompletion writes a checkpoint to the metadata store; this write is what
+// completes it. It is guarded by the leader's epoch, and by the store's not having
+// recorded a newer one, so that a write which was on its way for long never brings
+// back what retention has removed. It may come more than once with the same
+// content, and the store's having it already is success.
 // [Recorded], [RecordFailed] or [RecordUnknown] answers.
 type RecordCompletion struct{ Checkpoint Record }
 

@@ -383,12 +383,12 @@ func (r *Retention) pointerRemoved(id ID) {
 	r.collect()
 }
 
-// collect deletes the files of checkpoints whose pointers are gone, and that no
-// checkpoint under way may build on.
+// collect deletes the files of checkpoints whose pointers are gone, which nobody
+// is being restored from, and that no checkpoint under way may build on.
 func (r *Retention) collect() {
 	var files []File
 	r.checkpoints = slices.DeleteFunc(r.checkpoints, func(s *stored) bool {
-		if !s.gone || r.isBase(s) && r.rules.protects(byBase) {
+		if !s.gone || r.restoring[s.id] > 0 || r.isBase(s) && r.rules.protects(byBase) {
 			return false
 		}
 		// Its metadata goes first, so that nothing that is only partly there looks
