@@ -12,6 +12,7 @@ export GOTOOLCHAIN := auto
 
 BENCH ?=
 FUZZTIME ?= 30s
+SEEDS ?= 20000
 BIN := tools/bin
 
 .PHONY: help
@@ -67,6 +68,10 @@ test: $(BIN)/gotestsum ## Run every test of the project, with the race detector
 .PHONY: race
 race: ## Like test, but an error where the race detector cannot run
 	@WEIR_REQUIRE_RACE=1 $(MAKE) --no-print-directory test
+
+.PHONY: sim
+sim: ## Live SEEDS (20000) simulated lives of the checkpoint machines, with every crash
+	go test ./checkpoint -run '^TestSimulatedLives$$' -count=1 -timeout=0 -v -seeds $(SEEDS)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target in turn for FUZZTIME (30s)
