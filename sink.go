@@ -50,6 +50,37 @@ type Finisher interface {
 	Finish() error
 }
 
+// Committer is a [Writer] whose output becomes visible in two steps, so that each
+// record is visible exactly once, whatever fails: it is prepared with a checkpoint, and
+// committed when the checkpoint is complete. Whoever wraps another's writer passes it
+// on. The methods are called by the goroutine of the task.
+//
+// Where a job takes no checkpoints, its output is prepared and committed once, when
+// its input has ended.
+type Committer interface {
+	// Prepare ends what was written since the call before, so that it survives this
+	// process and [Committer.Commit] needs nothing but what is returned, which the
+	// checkpoint keeps, to make it visible; nil is for nothing. It comes after a
+	// Flush. Not every checkpoint becomes complete: what was prepared for one that
+	// does not is committed with the next. Checkpoints are numbered from 1; 0 stands
+	// for the end of a job without any.
+	Prepare(checkpoint uint64) (prepared []byte, err error)
+
+	// Commit makes visible what Prepare has returned, in this process or in an
+	// earlier one. It may be called again with the same, also long after, and must
+	// then change nothing: what proves that a commit has been made is to be kept as
+	// long as a checkpoint that names it. An error fails the attempt, and Commit is
+	// called again by the next.
+	Commit(prepared []byte) error
+
+	// Recover is called once, before the first Write, where the job takes
+	// checkpoints: with what was prepared by the checkpoint that it goes on from,
+	// which is to be committed as by [Committer.Commit], and may have been by another
+	// subtask of another parallelism. Whatever else earlier attempts have left of the
+	// subtask's output is to be dropped.
+	Recover(prepared [][]byte) error
+}
+
 // Subtask says which of an operator's parallel instances is meant.
 type Subtask struct {
 	// Index counts from 0.

@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +20,7 @@ import (
 type builder struct {
 	host     *Host
 	refs     []Ref
+	restored []Restored
 	workers  map[ids.Subtask]int // where each subtask of the job runs
 	peers    []shuffle.Peer
 	subtasks []built
@@ -36,8 +38,8 @@ type poolKey struct {
 	kind     memory.PoolKind
 }
 
-func newBuilder(h *Host, refs []Ref, peers []Peer) *builder {
-	b := &builder{host: h, refs: refs, workers: map[ids.Subtask]int{}, pools: map[poolKey]*shuffle.Pool{}}
+func newBuilder(h *Host, refs []Ref, peers []Peer, restored []Restored) *builder {
+	b := &builder{host: h, refs: refs, restored: restored, workers: map[ids.Subtask]int{}, pools: map[poolKey]*shuffle.Pool{}}
 	for _, p := range peers {
 		for _, t := range p.Tasks {
 			b.workers[ids.Subtask{Vertex: t.Vertex, Index: t.Subtask}] = p.Worker
@@ -119,6 +121,14 @@ func (b *builder) task(ref Ref) error {
 	}
 	t := newTask(ctx, cancel)
 	h.tasks[id] = t
+	if h.cfg.Checkpointing.Enabled {
+		ctx.checkpoints = &checkpoints{Checkpointing: h.cfg.Checkpointing, take: t.take}
+		t.write = func(s *taken) { h.write(id, t, s) }
+		t.committed = func(checkpoint uint64) {
+			h.cfg.Events(Event{Vertex: ref.Vertex, Subtask: ref.Subtask, State: Running, Committed: checkpoint})
+		}
+		t.ended = func() { h.cfg.Events(Event{Vertex: ref.Vertex, Subtask: ref.Subtask, State: Running, Ended: true}) }
+	}
 
 	chain := &h.layout.Chains[ref.Vertex]
 	inbox := shuffle.NewInbox()
@@ -131,16 +141,21 @@ func (b *builder) task(ref Ref) error {
 		return err
 	}
 	c := &chainBuilder{layout: h.layout, chain: chain, ctx: ctx, outlets: outlets}
-	b.subtasks = append(b.subtasks, built{id: id, start: func() error {
+	b.subtasks = append(b.subtasks, built{id: id, start: func() (err error) {
+		if err := ctx.openRestored(ref.Vertex, b.restored); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, ctx.closeRestored()) }()
 		if chain.Head.Source {
 			out, err := c.outputs(chain.Head)
 			if err != nil {
 				return err
 			}
-			t.head = chain.Head.Code.(sourceCode).head(ctx, out, func() {
+			ctx.building(h.layout, chain.Head)
+			t.head, err = chain.Head.Code.(sourceCode).head(ctx, out, func() {
 				h.cfg.Events(Event{Vertex: ref.Vertex, Subtask: ref.Subtask, State: Running, WantsSplit: true})
 			})
-			return nil
+			return err
 		}
 		t.head, err = c.input(inbox, gates)
 		return err
@@ -229,6 +244,7 @@ func (c *chainBuilder) operator(n *dataflow.Node) (Inputs, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.ctx.building(c.layout, n)
 	in, err := n.Code.(Operator).Build(c.ctx, out)
 	if err != nil {
 		return nil, fmt.Errorf("%s %q: %w", n.Kind, n.Name, err)
@@ -297,7 +313,8 @@ func (c *chainBuilder) input(inbox *shuffle.Inbox, gates []gate) (head, error) {
 		}
 		inputs = append(inputs, inputGate{reader: r, remote: g.remote})
 	}
-	return newInputHead(c.ctx, inbox, inputs, operator[0].(signals)), nil
+	h := newInputHead(c.ctx, inbox, inputs, operator[0].(signals))
+	return h, h.register()
 }
 
 // wallClock is the processing time outside of tests.

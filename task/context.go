@@ -36,6 +36,8 @@ type Context struct {
 	flushers  []func() error
 	closers   []func() error
 	alarms    alarms
+	// checkpoints is nil where there are none.
+	checkpoints *checkpoints
 	// network tells that the input comes from other tasks.
 	network bool
 	// report tells an alignment group of a watermark; nil if nobody listens. aligned

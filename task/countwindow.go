@@ -20,7 +20,7 @@ type CountAggregate[K comparable, T, A, O any] struct {
 }
 
 // Build implements [Operator].
-func (w CountAggregate[K, T, A, O]) Build(_ *Context, out Outputs) (Inputs, error) {
+func (w CountAggregate[K, T, A, O]) Build(ctx *Context, out Outputs) (Inputs, error) {
 	if w.Size < 1 || w.Slide < 1 {
 		return nil, fmt.Errorf("windows of %d records every %d: both must be at least 1", w.Size, w.Slide)
 	}
@@ -28,16 +28,16 @@ func (w CountAggregate[K, T, A, O]) Build(_ *Context, out Outputs) (Inputs, erro
 		passing: out.passing(), keyed: newKeyed(w.Keys), agg: w.Aggregation,
 		index: make([]uint32, BatchSize), results: newResults(w.Aggregation, main[O](out)),
 	}
+	const section = "windows"
 	if w.Size == w.Slide {
-		return Inputs{&countReceiver[K, T, A, O]{
-			countBase: base, size: w.Size, table: memory.NewTable[K, counting[A]](w.Keys.kind),
-		}}, nil
+		r := &countReceiver[K, T, A, O]{countBase: base, size: w.Size, table: memory.NewTable[K, counting[A]](w.Keys.kind)}
+		return Inputs{r}, registerTable(ctx, section, w.Keys.kind, r.table, nil)
 	}
 	r := &slidingCountReceiver[K, T, A, O]{
 		countBase: base, size: w.Size, slide: w.Slide, table: memory.NewTable[K, lastRecords[T]](w.Keys.kind),
 	}
 	r.collected, _ = any(&r.acc).(*Collected[T])
-	return Inputs{r}, nil
+	return Inputs{r}, registerTable(ctx, section, w.Keys.kind, r.table, nil)
 }
 
 // Join implements [Operator].

@@ -41,6 +41,7 @@ type HostConfig struct {
 	// DefaultParallelism is that of vertices without their own.
 	DefaultParallelism int
 	Settings           Settings
+	Checkpointing      Checkpointing
 	// TaskManager names the TaskManager, for messages.
 	TaskManager string
 	Log         *slog.Logger
@@ -98,7 +99,8 @@ const (
 
 // Event says that something happened to a task: its state changed, with WantsSplit
 // its source has nothing left to read, with Alignment its source reports a
-// watermark.
+// watermark, with Ended its input has ended and it waits for [Host.Finish], with
+// Snapshot it has taken part in a checkpoint, with Committed its sinks have committed.
 type Event struct {
 	Vertex, Subtask int
 	State           State
@@ -109,6 +111,11 @@ type Event struct {
 	Consequence bool
 	WantsSplit  bool
 	Alignment   *AlignmentReport
+	Ended       bool
+	Snapshot    *Snapshot
+	// Committed is a checkpoint whose output the task's sinks have committed, with
+	// that of all before it; 0 in other events.
+	Committed uint64
 }
 
 // Host runs the subtasks of one job in one worker. Its methods may be called
@@ -131,6 +138,10 @@ type Host struct {
 		sync.Mutex
 		started  bool
 		canceled bool
+		// aborted are the checkpoints up to this one, writing the snapshots that are
+		// being written.
+		aborted uint64
+		writing map[*taken]bool
 	}
 }
 
@@ -177,8 +188,10 @@ func (h *Host) DataAddress() string {
 	return net.JoinHostPort(h.cfg.DataHost, strconv.Itoa(addr.Port))
 }
 
-// Start starts subtasks. peers are all workers of the attempt with theirs.
-func (h *Host) Start(refs []Ref, peers []Peer) error {
+// Start starts subtasks. peers are all workers of the attempt with theirs; restored
+// are the snapshots that the tasks' state begins with, of all subtasks of their
+// vertices.
+func (h *Host) Start(refs []Ref, peers []Peer, restored ...Restored) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -188,7 +201,7 @@ func (h *Host) Start(refs []Ref, peers []Peer) error {
 		return ErrCanceled
 	}
 	h.mu.started = true
-	b := newBuilder(h, refs, peers)
+	b := newBuilder(h, refs, peers, restored)
 	if err := b.build(); err != nil {
 		return err
 	}

@@ -88,9 +88,11 @@ func (r *timestampReceiver[T]) restAll() error {
 type splitObserver interface {
 	// perSplit is called first, once.
 	perSplit()
-	// open says that a split begins, close that it has ended. Every split that is
-	// read has a number of its own.
-	open(split int)
+	// open says that a split begins, at a watermark or [NoTime], close that it has
+	// ended. Every split that is read has a number of its own.
+	open(split int, watermark int64)
+	// watermark returns that of a split.
+	watermark(split int) int64
 	close(split int) error
 	// from says which split the next records come from.
 	from(split int)
@@ -102,12 +104,16 @@ type splitObserver interface {
 
 func (r *timestampReceiver[T]) perSplit() {
 	r.splits = true
+	low := r.parts.low
 	r.timed, r.parts = nil, newParts()
+	r.parts.low = low
 	r.current = nil
 }
 
-func (r *timestampReceiver[T]) open(split int) {
-	r.begin(split)
+func (r *timestampReceiver[T]) watermark(split int) int64 { return r.split(split).part.watermark }
+
+func (r *timestampReceiver[T]) open(split int, watermark int64) {
+	r.begin(split).part.watermark = watermark
 	if r.strategy.Alignment.Group != "" {
 		r.bound()
 	}

@@ -123,7 +123,7 @@ func newSplitTest(t *testing.T, strategy Timestamps[int]) *splitTest {
 		t.Fatal(err)
 	}
 	next := join[int]([]any{Receiver[int](&st.plain), in[0]})
-	st.head = SourceCode[int]{Source: &st.fed}.head(ctx, to(next), func() {}).(*sourceHead[int])
+	st.head = must[head](t)(SourceCode[int]{Source: &st.fed}.head(ctx, to(next), func() {})).(*sourceHead[int])
 	return st
 }
 

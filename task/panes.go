@@ -31,6 +31,8 @@ type panes[K comparable, A any] struct {
 	open                []*pane[K, A]
 	last                *pane[K, A]
 	spare               []*memory.Table[K, A]
+	// clone is how an accumulator is copied for a snapshot.
+	clone func(*A) A
 }
 
 // maxSpare bounds the emptied tables that are kept: as many as are usually open
@@ -107,7 +109,9 @@ func (p *panes[K, A]) table() *memory.Table[K, A] {
 		p.spare = p.spare[:n-1]
 		return t
 	}
-	return memory.NewTable[K, A](p.kind)
+	t := memory.NewTable[K, A](p.kind)
+	t.CloneWith(p.clone)
+	return t
 }
 
 // complete returns the earliest pane that has not fired and that watermark t

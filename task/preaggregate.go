@@ -74,6 +74,7 @@ func (x PreAggregatedExchange[K, T, A, O]) Writer(ctx *Context, o *outlet) (any,
 	o.seal = func(c int) { records.seal(c); p.lanes.seal(c) }
 	o.open = func(c int) bool { return records.isOpen(c) || p.lanes.isOpen(c) }
 	ctx.OnClose(func() error { p.lanes.discard(); return nil })
+	ctx.onPrepare(func(uint64) error { return p.drain(MaxTime) })
 	return p, nil
 }
 

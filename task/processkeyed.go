@@ -139,6 +139,12 @@ func newKeyedProcessing[K comparable](ctx *Context, n *dataflow.Node, kind *key.
 		return nil, err
 	}
 	k.ring = k.alarm
+	if err := k.event.register(ctx, "event-time timers", kind); err != nil {
+		return nil, err
+	}
+	if err := k.processing.register(ctx, "processing-time timers", kind); err != nil {
+		return nil, err
+	}
 	return k, nil
 }
 
@@ -148,6 +154,7 @@ func (k *Keyed[K]) take(out Outputs, takes bool, f func(t int64, domain TimeDoma
 	next := out.passing()
 	k.eventRound = timerRound[K]{k: k, timers: k.event, domain: EventTimeDomain, done: func() error { return next.Watermark(k.watermark) }}
 	k.timeRound = timerRound[K]{k: k, timers: k.processing, domain: ProcessingTimeDomain, done: func() error { k.arm(); return nil }}
+	k.arm() // for what is restored
 }
 
 // Key returns the current key.

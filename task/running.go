@@ -13,11 +13,12 @@ type RunningAggregate[K comparable, T, A, O any] struct {
 }
 
 // Build implements [Operator].
-func (r RunningAggregate[K, T, A, O]) Build(_ *Context, out Outputs) (Inputs, error) {
-	return Inputs{&runningReceiver[K, T, A, O]{
+func (r RunningAggregate[K, T, A, O]) Build(ctx *Context, out Outputs) (Inputs, error) {
+	receiver := &runningReceiver[K, T, A, O]{
 		passing: out.passing(), keyed: newKeyed(r.Keys), agg: r.Aggregation, table: memory.NewTable[K, A](r.Keys.kind),
 		index: make([]uint32, BatchSize), out: make([]O, BatchSize), next: main[O](out),
-	}}, nil
+	}
+	return Inputs{receiver}, registerTable(ctx, "accumulators", r.Keys.kind, receiver.table, nil)
 }
 
 // Join implements [Operator].

@@ -46,6 +46,9 @@ func (w SessionAggregate[K, T, A, O]) Build(ctx *Context, out Outputs) (Inputs, 
 		table: memory.NewTable[K, keySessions[A]](w.Keys.kind), index: make([]uint32, BatchSize),
 		late: newLateRecords[T](ctx, w.Lateness, out), ctx: ctx, results: newResults(a, main[O](out)),
 	}
+	if err := r.register(); err != nil {
+		return nil, err
+	}
 	if w.ProcessingTime {
 		return Inputs{newClocked[T](ctx, out, r, func(to passing) { r.passing = to })}, nil
 	}

@@ -3,6 +3,8 @@ package task
 import (
 	"context"
 	"fmt"
+
+	"github.com/weirstream/weir/state/snapshot"
 )
 
 // Sink is what the task needs of a sink: see the public package.
@@ -32,8 +34,21 @@ func (s SinkCode[T]) Build(ctx *Context, _ Outputs) (Inputs, error) {
 	}
 	ctx.OnClose(w.Close)
 	ctx.OnFlush(w.Flush)
-	f, _ := w.(finisher)
-	return Inputs{&sinkReceiver[T]{writer: w, finisher: f, done: ctx.Done}}, nil
+	r := &sinkReceiver[T]{writer: w, done: ctx.Done}
+	if c, ok := w.(committer); ok {
+		r.end, err = commitsOf(ctx, c)
+		return Inputs{r}, err
+	}
+	// What it has buffered belongs to the checkpoint.
+	ctx.onPrepare(func(uint64) error { return w.Flush() })
+	if f, ok := w.(finisher); ok {
+		r.end = f.Finish
+		if ctx.checkpoints != nil {
+			r.end = nil
+			ctx.checkpoints.finishes = append(ctx.checkpoints.finishes, f.Finish)
+		}
+	}
+	return Inputs{r}, nil
 }
 
 // recorded returns what stands in the sink's place in a direct run.
@@ -43,9 +58,10 @@ func (s SinkCode[T]) recorded() any { return &Recorded[T]{Reached: NoTime} }
 func (s SinkCode[T]) Join([]any) any { return nil }
 
 type sinkReceiver[T any] struct {
-	writer   Writer[T]
-	finisher finisher        // the writer, or nil
-	done     context.Context // of the task
+	writer Writer[T]
+	// end is what follows the last record, or nil.
+	end  func() error
+	done context.Context // of the task
 }
 
 func (s *sinkReceiver[T]) Push(values []T, _ []int64) error { return s.writer.Write(values) }
@@ -54,11 +70,96 @@ func (s *sinkReceiver[T]) Idle() error                      { return nil }
 
 // End implements [Receiver].
 func (s *sinkReceiver[T]) End() error {
-	if err := s.writer.Flush(); err != nil || s.finisher == nil {
+	if err := s.writer.Flush(); err != nil || s.end == nil {
 		return err
 	}
 	if s.done.Err() != nil { // which nobody has looked at since the last chunk
 		return ErrCanceled
 	}
-	return s.finisher.Finish()
+	return s.end()
+}
+
+// committer is what a writer is besides whose output becomes visible with a
+// checkpoint: see the public package.
+type committer interface {
+	Flush() error
+	Prepare(checkpoint uint64) ([]byte, error)
+	Commit(prepared []byte) error
+	Recover(prepared [][]byte) error
+}
+
+// commits are what a writer has prepared and not committed.
+type commits struct {
+	writer  committer
+	pending []prepared
+}
+
+type prepared struct {
+	checkpoint uint64
+	data       []byte
+}
+
+// commitsOf has a writer take part in checkpoints, and returns what follows its last
+// record: where there are no checkpoints everything is committed then.
+func commitsOf(ctx *Context, w committer) (end func() error, err error) {
+	c := &commits{writer: w}
+	if ctx.checkpoints == nil {
+		return func() error {
+			if err := c.prepare(0); err != nil {
+				return err
+			}
+			return c.complete(0)
+		}, nil
+	}
+	const section = "prepared"
+	var restored [][]byte
+	ctx.register(section, snapshot.List, nil, func() capture { return entries(c.entries()...) })
+	if err := ctx.restoreShare(section, func(entry string) error {
+		_, data, err := takeUvarint(entry)
+		restored = append(restored, []byte(data))
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	// They belong to a checkpoint that is complete, or nobody would have restored it.
+	if err := w.Recover(restored); err != nil {
+		return nil, fmt.Errorf("commit what was prepared before the restart: %w", err)
+	}
+	ctx.onPrepare(c.prepare)
+	ctx.checkpoints.completes = append(ctx.checkpoints.completes, c.complete)
+	return nil, nil
+}
+
+func (c *commits) prepare(checkpoint uint64) error {
+	if err := c.writer.Flush(); err != nil {
+		return err
+	}
+	data, err := c.writer.Prepare(checkpoint)
+	if err != nil {
+		return fmt.Errorf("prepare the output: %w", err)
+	}
+	if data != nil {
+		c.pending = append(c.pending, prepared{checkpoint, data})
+	}
+	return nil
+}
+
+// complete commits what was prepared for a checkpoint and before. Those in between
+// were not complete, or their notice was lost.
+func (c *commits) complete(checkpoint uint64) error {
+	for len(c.pending) > 0 && c.pending[0].checkpoint <= checkpoint {
+		if err := c.writer.Commit(c.pending[0].data); err != nil {
+			return fmt.Errorf("commit the output of checkpoint %d: %w", c.pending[0].checkpoint, err)
+		}
+		c.pending[0] = prepared{}
+		c.pending = c.pending[1:]
+	}
+	return nil
+}
+
+func (c *commits) entries() (list [][]byte) {
+	for _, p := range c.pending {
+		list = append(list, append(appendUvarint(nil, p.checkpoint), p.data...))
+	}
+	return list
 }

@@ -47,16 +47,20 @@ func (w SlidingAggregate[K, T, A, O]) Build(ctx *Context, out Outputs) (Inputs, 
 		watermark: NoTime, gonePast: NoTime, covered: math.MinInt64,
 	}
 	r.next = r.store.slides.first
-	r.merging = w.merging(r.store)
+	r.merging = w.merging(r.store, ctx.checkpoints != nil)
 	r.apply = r.change.apply(&r.agg)
+	if err := r.register(); err != nil {
+		return nil, err
+	}
 	if w.ProcessingTime {
 		return Inputs{newClocked[T](ctx, out, r, func(to passing) { r.passing = to })}, nil
 	}
 	return Inputs{r}, nil
 }
 
-// merging chooses how windows are made of panes.
-func (w SlidingAggregate[K, T, A, O]) merging(s *slidingStore[K, A]) merging[A] {
+// merging chooses how windows are made of panes. kept tells that panes must stay what
+// they are, since snapshots are taken of them.
+func (w SlidingAggregate[K, T, A, O]) merging(s *slidingStore[K, A], kept bool) merging[A] {
 	switch {
 	case w.Aggregation.collects:
 		return &atFiring[K, A]{store: s}
@@ -65,7 +69,7 @@ func (w SlidingAggregate[K, T, A, O]) merging(s *slidingStore[K, A]) merging[A] 
 	case s.slides.length <= fewPanes:
 		return &atFiring[K, A]{store: s}
 	}
-	return newStacked(s, w.Lateness.Allowed > 0)
+	return newStacked(s, kept || w.Lateness.Allowed > 0)
 }
 
 // Join implements [Operator].

@@ -138,3 +138,25 @@ func (c *column[A]) clear(from, to int) {
 	clear(c.has[from:to])
 	clear(c.accs[from*64 : to*64])
 }
+
+// copy returns a column with the same accumulators.
+func (c *column[A]) copy(clone func(*A) A) column[A] {
+	copied := column[A]{accs: append([]A(nil), c.accs...), has: append([]uint64(nil), c.has...)}
+	if clone != nil {
+		_ = copied.each(func(_ int, a *A) error { *a = clone(a); return nil })
+	}
+	return copied
+}
+
+// each calls f for each accumulator that is there.
+func (c *column[A]) each(f func(id int, a *A) error) error {
+	for w, there := range c.has {
+		for ; there != 0; there &= there - 1 {
+			id := w*64 + bits.TrailingZeros64(there)
+			if err := f(id, &c.accs[id]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

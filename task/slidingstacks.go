@@ -22,7 +22,8 @@ import (
 type stacked[K comparable, A any] struct {
 	store *slidingStore[K, A]
 	// separate tells that panes must stay what they are, because late records may
-	// make a window of the past fire again. Otherwise a pane becomes its sum.
+	// make a window of the past fire again, or because snapshots are taken of them.
+	// Otherwise a pane becomes its sum.
 	separate bool
 
 	from, frozenFrom, backFrom, to int64

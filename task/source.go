@@ -37,7 +37,7 @@ type SplitLister interface {
 type sourceCode interface {
 	Operator
 	SplitLister
-	head(ctx *Context, out Outputs, request func()) head
+	head(ctx *Context, out Outputs, request func()) (head, error)
 }
 
 // SourceCode is the operator at the beginning of a stream.
@@ -57,7 +57,7 @@ func (s SourceCode[T]) ListSplits(ctx context.Context, parallelism int) ([]Split
 	return splits, s.Source.Bounded(), err
 }
 
-func (s SourceCode[T]) head(ctx *Context, out Outputs, request func()) head {
+func (s SourceCode[T]) head(ctx *Context, out Outputs, request func()) (head, error) {
 	h := &sourceHead[T]{ctx: ctx, source: s.Source, next: main[T](out), request: request, values: make([]T, BatchSize), times: make([]int64, BatchSize)}
 	for i := range h.times {
 		h.times[i] = NoTime
@@ -67,7 +67,7 @@ func (s SourceCode[T]) head(ctx *Context, out Outputs, request func()) head {
 		o.perSplit()
 	}
 	ctx.OnClose(h.close)
-	return h
+	return h, h.register()
 }
 
 // observers returns those that take a source's records and must know their split.
@@ -105,9 +105,11 @@ type sourceHead[T any] struct {
 	asked   bool // for a split that has not come
 	noMore  bool
 	ended   bool
-	done    uint64 // progress of the splits that have ended
-	values  []T
-	times   []int64
+	// taken is the newest checkpoint that has been announced.
+	taken  uint64
+	done   uint64 // progress of the splits that have ended
+	values []T
+	times  []int64
 }
 
 type splitReader[T any] struct {
@@ -121,22 +123,38 @@ type splitReader[T any] struct {
 
 // assign is called with every message from the scheduler.
 func (h *sourceHead[T]) assign(splits []Split, noMore bool) error {
-	h.asked = false
-	h.noMore = h.noMore || noMore
-	for _, s := range splits {
-		r, err := h.source.Open(h.ctx.Done, s, nil)
-		if err != nil {
-			return fmt.Errorf("open split %q: %w", s.ID, err)
+	// A checkpoint that waits for results has none of what is assigned meanwhile.
+	return h.ctx.afterResults(func() error {
+		h.asked = false
+		h.noMore = h.noMore || noMore
+		for _, s := range splits {
+			if err := h.open(s, nil, nil); err != nil {
+				return err
+			}
 		}
-		h.opened++
-		opened := splitReader[T]{split: s, number: h.opened, reader: r}
-		if n, ok := r.(interface{ Ready() <-chan struct{} }); ok {
-			opened.ready = n.Ready()
+		return nil
+	})
+}
+
+// open begins to read a split, at a position and at what the observers' watermarks of
+// it were, or at its beginning.
+func (h *sourceHead[T]) open(s Split, position []byte, watermarks []int64) error {
+	r, err := h.source.Open(h.ctx.Done, s, position)
+	if err != nil {
+		return fmt.Errorf("open split %q: %w", s.ID, err)
+	}
+	h.opened++
+	opened := splitReader[T]{split: s, number: h.opened, reader: r}
+	if n, ok := r.(interface{ Ready() <-chan struct{} }); ok {
+		opened.ready = n.Ready()
+	}
+	h.readers = append(h.readers, opened)
+	for i, o := range h.observers {
+		watermark := NoTime
+		if len(watermarks) == len(h.observers) {
+			watermark = watermarks[i]
 		}
-		h.readers = append(h.readers, opened)
-		for _, o := range h.observers {
-			o.open(opened.number)
-		}
+		o.open(opened.number, watermark)
 	}
 	return nil
 }
@@ -264,6 +282,17 @@ func (h *sourceHead[T]) progress() {
 	h.ctx.figures.ProgressDone.Store(done)
 	h.ctx.figures.ProgressTotal.Store(total)
 }
+
+// announce implements [head]: a source has nothing to wait for but its results.
+func (h *sourceHead[T]) announce(a alignment) error {
+	if a.id <= h.taken {
+		return nil
+	}
+	h.taken = a.id
+	return h.ctx.afterResults(func() error { return h.ctx.checkpoints.take(a, 0) })
+}
+
+func (h *sourceHead[T]) abort(id uint64) { h.taken = max(h.taken, id) }
 
 // ready leaves out what must not be read now: that changes with a message.
 func (h *sourceHead[T]) ready() []<-chan struct{} {

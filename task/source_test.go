@@ -89,7 +89,7 @@ type sourceTest struct {
 func newSourceTest(t *testing.T, s *script) *sourceTest {
 	t.Helper()
 	st := &sourceTest{}
-	st.head = SourceCode[int]{Source: s}.head(testContext(t), to(Receiver[int](&st.out)), func() { st.requests++ }).(*sourceHead[int])
+	st.head = must[head](t)(SourceCode[int]{Source: s}.head(testContext(t), to(Receiver[int](&st.out)), func() { st.requests++ })).(*sourceHead[int])
 	return st
 }
 

@@ -134,7 +134,10 @@ func DeclareState[K comparable, A any](k *Keyed[K], d StateDescriptor, clone fun
 		panic(fmt.Sprintf("%s of %s is declared after Open: all states are declared there", what, k.operator()))
 	}
 	k.declare(d, what)
-	backend := newMemoryState(&k.current, k.kind, clone)
+	backend := newMemoryState[K, A](&k.current, k.kind)
+	if err := registerTable(k.Context, "state "+d.Name, k.kind, backend.table, clone); err != nil {
+		k.mistakes = append(k.mistakes, fmt.Errorf("%s: %w", what, err))
+	}
 	return &KeyedState[A]{backend: backend, scope: &k.current.keyScope, what: what}
 }
 

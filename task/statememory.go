@@ -14,10 +14,8 @@ type memoryState[K comparable, A any] struct {
 	found bool
 }
 
-func newMemoryState[K comparable, A any](current *currentKey[K], kind *key.Kind[K], clone func(*A) A) *memoryState[K, A] {
-	m := &memoryState[K, A]{table: memory.NewTable[K, A](kind), current: current}
-	m.table.CloneWith(clone)
-	return m
+func newMemoryState[K comparable, A any](current *currentKey[K], kind *key.Kind[K]) *memoryState[K, A] {
+	return &memoryState[K, A]{table: memory.NewTable[K, A](kind), current: current}
 }
 
 func (m *memoryState[K, A]) find() *A {

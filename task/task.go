@@ -25,6 +25,14 @@ type task struct {
 	pace, results pace
 	// due is when the next flush is, or never; flushed when sinks were last.
 	due, flushed time.Duration
+	// over tells that the input has ended and the task lives on for checkpoints,
+	// finished that it need not any more.
+	over, finished bool
+	// write has a snapshot written by another goroutine. ended is called when the
+	// input has ended, committed when sinks have committed a checkpoint.
+	write     func(*taken)
+	ended     func()
+	committed func(checkpoint uint64)
 	// firing is since when postponed results hold the task, or never.
 	firing time.Duration
 	// now is the clock at the end of the last chunk or wait. A read costs as much
@@ -178,7 +186,7 @@ func (t *task) loop() error {
 			return err
 		}
 		if s == ended {
-			return t.drain()
+			return t.finish()
 		}
 		if s == waiting {
 			if err := t.rest(alarm); err != nil {
@@ -186,6 +194,16 @@ func (t *task) loop() error {
 			}
 		}
 	}
+}
+
+// finish is what follows the end of the input.
+func (t *task) finish() error {
+	if t.ctx.checkpoints != nil {
+		if err := t.linger(); err != nil {
+			return err
+		}
+	}
+	return t.drain()
 }
 
 // drain waits until everything that was sent has left.

@@ -1,8 +1,12 @@
 package task
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/weirstream/weir/internal/key"
 	"github.com/weirstream/weir/state/memory"
+	"github.com/weirstream/weir/state/snapshot"
 )
 
 // timers are the timers of an operator in one of the two times: at most one for each
@@ -180,4 +184,59 @@ func (t *timers[K]) down(place int) {
 		place = child
 	}
 	t.put(place, e)
+}
+
+// register adds the timers to the task's snapshots, and takes what is restored. The
+// entry of a timer is its key, its time, and its place among those of one time.
+func (t *timers[K]) register(ctx *Context, name string, kind *key.Kind[K]) error {
+	ctx.register(name, snapshot.Keyed, nil, func() capture { return t.capture(kind) })
+	var found []restoredTimer[K]
+	err := restoreKeyed(ctx, name, kind, func([]byte) (func(K, string) error, error) {
+		return func(k K, src string) error {
+			time, src, err := takeVarint(src)
+			if err != nil {
+				return err
+			}
+			made, src, err := takeUvarint(src)
+			found = append(found, restoredTimer[K]{k, time, made})
+			return last(src, err)
+		}, nil
+	})
+	slices.SortStableFunc(found, func(a, b restoredTimer[K]) int { return cmp.Compare(a.made, b.made) })
+	for _, f := range found {
+		t.add(f.key, f.time)
+	}
+	return err
+}
+
+type restoredTimer[K comparable] struct {
+	key  K
+	time int64
+	made uint64
+}
+
+// capture takes a snapshot of the table, and copies the order.
+func (t *timers[K]) capture(kind *key.Kind[K]) capture {
+	made := make([]uint64, len(t.nodes))
+	for _, e := range t.heap {
+		made[e.node] = e.made
+	}
+	s := t.table.Snapshot()
+	return capture{close: s.Close, write: func(w *snapshot.Writer) error {
+		k := &keyedWriter[K]{w: w, kind: kind}
+		for slots, ok := s.Next(); ok; slots, ok = s.Next() {
+			for i := range slots {
+				timer, node := &slots[i].Key, slots[i].Acc
+				if err := k.write(&timer.Key, func(dst []byte) []byte {
+					return appendUvarint(appendVarint(dst, timer.Time), made[node])
+				}); err != nil {
+					return err
+				}
+			}
+		}
+		if !s.Complete() {
+			return errGivenUp
+		}
+		return nil
+	}}
 }

@@ -55,7 +55,18 @@ func (s Timestamps[T]) Build(ctx *Context, out Outputs) (Inputs, error) {
 	if s.Alignment.Group != "" {
 		r.align()
 	}
-	return Inputs{r}, nil
+	return Inputs{r}, r.register()
+}
+
+// register adds the watermark to the task's snapshots. One that is restored goes on
+// at once to those behind, and no lower one follows.
+func (r *timestampReceiver[T]) register() error {
+	low, err := r.ctx.registerTime(watermarkSection, func() int64 { return r.parts.low })
+	if err != nil || low == NoTime {
+		return err
+	}
+	r.parts.low = low
+	return r.emit(low)
 }
 
 // Join implements [Operator].

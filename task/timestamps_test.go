@@ -118,8 +118,8 @@ func TestTimestampsWait(t *testing.T) {
 			}
 			receivers = append(receivers, in[0].(*timestampReceiver[int64]))
 			receivers[i].perSplit()
-			receivers[i].open(1)
-			receivers[i].open(2)
+			receivers[i].open(1, NoTime)
+			receivers[i].open(2, NoTime)
 		}
 		settle := func() {
 			for _, c := range chains {

@@ -40,6 +40,14 @@ func newValve(channels int) *valve {
 	return v
 }
 
+// restore begins at a watermark, which every channel had reached.
+func (v *valve) restore(low int64) {
+	v.low = low
+	for i := range v.channels {
+		v.channels[i].watermark = low
+	}
+}
+
 // raise notes that records or a watermark came on a channel, and reports whether
 // the task's watermark has risen. A watermark that falls is ignored.
 func (v *valve) raise(index int, t int64) (rose bool) {

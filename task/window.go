@@ -61,6 +61,9 @@ func (w TumblingAggregate[K, T, A, O]) Build(ctx *Context, out Outputs) (Inputs,
 		late: newLateRecords[T](ctx, w.Lateness, out), index: make([]uint32, BatchSize), ctx: ctx,
 		results: newResults(a, main[O](out)),
 	}
+	if err := r.panes.register(ctx, r.allowed, a.Adder); err != nil {
+		return nil, err
+	}
 	if w.ProcessingTime {
 		return Inputs{newClocked[T](ctx, out, r, func(to passing) { r.passing = to })}, nil
 	}

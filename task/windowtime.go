@@ -27,6 +27,7 @@ type clocked[T any] struct {
 func newClocked[T any](ctx *Context, out Outputs, w windows[T], connect func(passing)) *clocked[T] {
 	c := &clocked[T]{passing: out.passing(), ctx: ctx, windows: w, times: make([]int64, BatchSize), now: NoTime + 1, alarm: MaxTime}
 	connect(passing{clockedSignals[T]{c}})
+	c.set() // for what is restored
 	return c
 }
 

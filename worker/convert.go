@@ -178,6 +178,19 @@ func eventToProto(e task.Event, now time.Time) *workerv1.SessionRequest {
 			Vertex: uint32(e.Vertex), Subtask: uint32(e.Subtask), Group: text(a.Group), WatermarkMs: a.Watermark, MaxDriftMs: a.MaxDrift,
 		}}}
 	}
+	if e.Ended {
+		return &workerv1.SessionRequest{Message: &workerv1.SessionRequest_TaskEnded{TaskEnded: &workerv1.TaskEnded{
+			Vertex: uint32(e.Vertex), Subtask: uint32(e.Subtask),
+		}}}
+	}
+	if e.Committed > 0 {
+		return &workerv1.SessionRequest{Message: &workerv1.SessionRequest_Committed{Committed: &workerv1.CheckpointCommitted{
+			Vertex: uint32(e.Vertex), Subtask: uint32(e.Subtask), Checkpoint: e.Committed,
+		}}}
+	}
+	if e.Snapshot != nil {
+		return &workerv1.SessionRequest{Message: &workerv1.SessionRequest_Snapshot{Snapshot: snapshotToProto(e, now)}}
+	}
 	m := &workerv1.TaskStateChanged{
 		Vertex: uint32(e.Vertex), Subtask: uint32(e.Subtask), State: stateToProto[e.State], Consequence: e.Consequence,
 	}
@@ -185,6 +198,27 @@ func eventToProto(e task.Event, now time.Time) *workerv1.SessionRequest {
 		m.Failure = failureToProto(e.Err, now)
 	}
 	return &workerv1.SessionRequest{Message: &workerv1.SessionRequest_TaskState{TaskState: m}}
+}
+
+func snapshotToProto(e task.Event, now time.Time) *workerv1.SnapshotTaken {
+	s := e.Snapshot
+	m := &workerv1.SnapshotTaken{Vertex: uint32(e.Vertex), Subtask: uint32(e.Subtask), Checkpoint: s.Checkpoint}
+	if s.Err != nil {
+		m.Failure = failureToProto(s.Err, now)
+		return m
+	}
+	m.Path, m.File = s.Path, &workerv1.SnapshotFile{Size: uint64(s.Size), Digest: s.Digest[:]}
+	m.AlignmentUs, m.SynchronousUs = uint64(s.Alignment.Microseconds()), uint64(s.Synchronous.Microseconds())
+	m.AsynchronousUs, m.StartDelayUs = uint64(s.Asynchronous.Microseconds()), uint64(s.StartDelay.Microseconds())
+	return m
+}
+
+func restored(list []*workerv1.RestoredSnapshot) []task.Restored {
+	out := make([]task.Restored, len(list))
+	for i, m := range list {
+		out[i] = task.Restored{Vertex: int(m.GetVertex()), Subtask: int(m.GetSubtask()), Parallelism: int(m.GetParallelism()), Path: m.GetPath()}
+	}
+	return out
 }
 
 // ended reports whether a message says that a task has ended.

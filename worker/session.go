@@ -95,7 +95,7 @@ func (s *session) receive(ctx context.Context) error {
 func (s *session) obey(m *workerv1.SessionResponse) {
 	switch m := m.GetMessage().(type) {
 	case *workerv1.SessionResponse_StartTasks:
-		s.start(refs(m.StartTasks.GetTasks()), peers(m.StartTasks.GetPeers()))
+		s.start(m.StartTasks)
 	case *workerv1.SessionResponse_CancelTasks:
 		s.host.Cancel()
 	case *workerv1.SessionResponse_EnumerateSplits:
@@ -107,6 +107,14 @@ func (s *session) obey(m *workerv1.SessionResponse) {
 		s.assign(m.AssignSplit)
 	case *workerv1.SessionResponse_AlignSource:
 		s.align(m.AlignSource)
+	case *workerv1.SessionResponse_TriggerCheckpoint:
+		s.host.Trigger(m.TriggerCheckpoint.GetCheckpoint(), m.TriggerCheckpoint.GetTimestampMs())
+	case *workerv1.SessionResponse_AbortCheckpoint:
+		s.host.Abort(m.AbortCheckpoint.GetCheckpoint())
+	case *workerv1.SessionResponse_CompleteCheckpoint:
+		s.host.Complete(m.CompleteCheckpoint.GetCheckpoint())
+	case *workerv1.SessionResponse_FinishTasks:
+		s.host.Finish()
 	case *workerv1.SessionResponse_Shutdown:
 		s.group.Go(s.shutDown)
 	default:
@@ -115,8 +123,9 @@ func (s *session) obey(m *workerv1.SessionResponse) {
 }
 
 // start starts tasks. If they cannot be started, all of them have failed.
-func (s *session) start(tasks []task.Ref, peers []task.Peer) {
-	err := s.host.Start(tasks, peers)
+func (s *session) start(m *workerv1.StartTasks) {
+	tasks := refs(m.GetTasks())
+	err := s.host.Start(tasks, peers(m.GetPeers()), restored(m.GetRestored())...)
 	if err == nil {
 		return
 	}

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -141,6 +142,8 @@ type fakeHost struct {
 	enumerate func(ctx context.Context, vertex int) ([]task.Split, bool, error)
 	assign    func(h *fakeHost, vertex, subtask int, splits []task.Split, noMore bool) error
 	align     func(vertex, subtask int, group string, limit int64) error
+	// checkpoints is told what the host is told of them.
+	checkpoints func(string)
 	// running is closed when the tasks have ended; nil if there are none.
 	running chan struct{}
 	metrics func() []task.Metrics
@@ -152,7 +155,7 @@ type fakeHost struct {
 }
 
 func (h *fakeHost) DataAddress() string { return "here:1" }
-func (h *fakeHost) Start(tasks []task.Ref, peers []task.Peer) error {
+func (h *fakeHost) Start(tasks []task.Ref, peers []task.Peer, _ ...task.Restored) error {
 	if h.start == nil {
 		return nil
 	}
@@ -176,6 +179,15 @@ func (h *fakeHost) AssignSplits(vertex, subtask int, splits []task.Split, noMore
 func (h *fakeHost) Align(vertex, subtask int, group string, limit int64) error {
 	return h.align(vertex, subtask, group, limit)
 }
+
+func (h *fakeHost) Trigger(checkpoint uint64, timestamp int64) {
+	h.checkpoints(fmt.Sprintf("trigger %d at %d", checkpoint, timestamp))
+}
+
+func (h *fakeHost) Abort(checkpoint uint64) { h.checkpoints(fmt.Sprintf("abort %d", checkpoint)) }
+
+func (h *fakeHost) Complete(checkpoint uint64) { h.checkpoints(fmt.Sprintf("complete %d", checkpoint)) }
+func (h *fakeHost) Finish()                    { h.checkpoints("finish") }
 
 func (h *fakeHost) Metrics() []task.Metrics {
 	if h.metrics == nil {

@@ -39,11 +39,15 @@ type Config struct {
 // host is what runs the tasks: a [task.Host], but for tests.
 type host interface {
 	DataAddress() string
-	Start(tasks []task.Ref, peers []task.Peer) error
+	Start(tasks []task.Ref, peers []task.Peer, restored ...task.Restored) error
 	Cancel()
 	EnumerateSplits(ctx context.Context, vertex int) (splits []task.Split, bounded bool, err error)
 	AssignSplits(vertex, subtask int, splits []task.Split, noMore bool) error
 	Align(vertex, subtask int, group string, limit int64) error
+	Trigger(checkpoint uint64, timestamp int64)
+	Abort(checkpoint uint64)
+	Complete(checkpoint uint64)
+	Finish()
 	Metrics() []task.Metrics
 	Wait()
 	Close() error

@@ -29,6 +29,8 @@ type Layout struct {
 	Into  []*Node
 	// VertexOf is each node's vertex, by the node's index.
 	VertexOf []int
+	// OperatorIDs is each node's stable id, by the node's index.
+	OperatorIDs []string
 }
 
 // Layout checks the graph, joins operators into chains and describes the
@@ -64,6 +66,7 @@ func (g *Graph) chained(n *Node) bool {
 func (g *Graph) describe(l *Layout) *Plan {
 	p := &Plan{JobName: g.JobName, Settings: g.Settings, Recorded: g.Recorded, Mistakes: slices.Clone(g.mistakes)}
 	ids := g.operatorIDs(p)
+	l.OperatorIDs = ids
 	for _, c := range l.Chains {
 		v := Vertex{
 			ID: ids[c.Head.Index], Parallelism: c.Head.Parallelism, Source: c.Head.Source,

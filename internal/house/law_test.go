@@ -241,6 +241,13 @@ var importLaw = []room{
 		},
 	},
 	{
+		dir: "internal/recovery", not: "daemons: what they do is played by its tests",
+		may: map[string]string{
+			".": "its jobs are a user's programs", "task": "it runs their tasks", "internal/dataflow": "it builds their graphs",
+			"leaves": anyone, "internal/memory": "it divides the network's memory",
+		},
+	},
+	{
 		dir: "internal/answers", not: "internals: its jobs are a user's programs",
 		may: map[string]string{
 			".":         "the public API",

@@ -114,6 +114,9 @@ type SessionRequest struct {
 	//	*SessionRequest_Stopped
 	//	*SessionRequest_Failed
 	//	*SessionRequest_Watermark
+	//	*SessionRequest_TaskEnded
+	//	*SessionRequest_Snapshot
+	//	*SessionRequest_Committed
 	Message       isSessionRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -237,6 +240,33 @@ func (x *SessionRequest) GetWatermark() *WatermarkReported {
 	return nil
 }
 
+func (x *SessionRequest) GetTaskEnded() *TaskEnded {
+	if x != nil {
+		if x, ok := x.Message.(*SessionRequest_TaskEnded); ok {
+			return x.TaskEnded
+		}
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetSnapshot() *SnapshotTaken {
+	if x != nil {
+		if x, ok := x.Message.(*SessionRequest_Snapshot); ok {
+			return x.Snapshot
+		}
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetCommitted() *CheckpointCommitted {
+	if x != nil {
+		if x, ok := x.Message.(*SessionRequest_Committed); ok {
+			return x.Committed
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Message interface {
 	isSessionRequest_Message()
 }
@@ -277,6 +307,18 @@ type SessionRequest_Watermark struct {
 	Watermark *WatermarkReported `protobuf:"bytes,9,opt,name=watermark,proto3,oneof"`
 }
 
+type SessionRequest_TaskEnded struct {
+	TaskEnded *TaskEnded `protobuf:"bytes,10,opt,name=task_ended,json=taskEnded,proto3,oneof"`
+}
+
+type SessionRequest_Snapshot struct {
+	Snapshot *SnapshotTaken `protobuf:"bytes,11,opt,name=snapshot,proto3,oneof"`
+}
+
+type SessionRequest_Committed struct {
+	Committed *CheckpointCommitted `protobuf:"bytes,12,opt,name=committed,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Message() {}
 
 func (*SessionRequest_Ready) isSessionRequest_Message() {}
@@ -295,6 +337,12 @@ func (*SessionRequest_Failed) isSessionRequest_Message() {}
 
 func (*SessionRequest_Watermark) isSessionRequest_Message() {}
 
+func (*SessionRequest_TaskEnded) isSessionRequest_Message() {}
+
+func (*SessionRequest_Snapshot) isSessionRequest_Message() {}
+
+func (*SessionRequest_Committed) isSessionRequest_Message() {}
+
 // SessionResponse is what the TaskManager says.
 type SessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -308,6 +356,10 @@ type SessionResponse struct {
 	//	*SessionResponse_AssignSplit
 	//	*SessionResponse_Shutdown
 	//	*SessionResponse_AlignSource
+	//	*SessionResponse_TriggerCheckpoint
+	//	*SessionResponse_AbortCheckpoint
+	//	*SessionResponse_CompleteCheckpoint
+	//	*SessionResponse_FinishTasks
 	Message       isSessionResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -422,6 +474,42 @@ func (x *SessionResponse) GetAlignSource() *AlignSource {
 	return nil
 }
 
+func (x *SessionResponse) GetTriggerCheckpoint() *TriggerCheckpoint {
+	if x != nil {
+		if x, ok := x.Message.(*SessionResponse_TriggerCheckpoint); ok {
+			return x.TriggerCheckpoint
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetAbortCheckpoint() *AbortCheckpoint {
+	if x != nil {
+		if x, ok := x.Message.(*SessionResponse_AbortCheckpoint); ok {
+			return x.AbortCheckpoint
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetCompleteCheckpoint() *CompleteCheckpoint {
+	if x != nil {
+		if x, ok := x.Message.(*SessionResponse_CompleteCheckpoint); ok {
+			return x.CompleteCheckpoint
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetFinishTasks() *FinishTasks {
+	if x != nil {
+		if x, ok := x.Message.(*SessionResponse_FinishTasks); ok {
+			return x.FinishTasks
+		}
+	}
+	return nil
+}
+
 type isSessionResponse_Message interface {
 	isSessionResponse_Message()
 }
@@ -458,6 +546,22 @@ type SessionResponse_AlignSource struct {
 	AlignSource *AlignSource `protobuf:"bytes,8,opt,name=align_source,json=alignSource,proto3,oneof"`
 }
 
+type SessionResponse_TriggerCheckpoint struct {
+	TriggerCheckpoint *TriggerCheckpoint `protobuf:"bytes,9,opt,name=trigger_checkpoint,json=triggerCheckpoint,proto3,oneof"`
+}
+
+type SessionResponse_AbortCheckpoint struct {
+	AbortCheckpoint *AbortCheckpoint `protobuf:"bytes,10,opt,name=abort_checkpoint,json=abortCheckpoint,proto3,oneof"`
+}
+
+type SessionResponse_CompleteCheckpoint struct {
+	CompleteCheckpoint *CompleteCheckpoint `protobuf:"bytes,11,opt,name=complete_checkpoint,json=completeCheckpoint,proto3,oneof"`
+}
+
+type SessionResponse_FinishTasks struct {
+	FinishTasks *FinishTasks `protobuf:"bytes,12,opt,name=finish_tasks,json=finishTasks,proto3,oneof"`
+}
+
 func (*SessionResponse_Welcome) isSessionResponse_Message() {}
 
 func (*SessionResponse_Refused) isSessionResponse_Message() {}
@@ -473,6 +577,14 @@ func (*SessionResponse_AssignSplit) isSessionResponse_Message() {}
 func (*SessionResponse_Shutdown) isSessionResponse_Message() {}
 
 func (*SessionResponse_AlignSource) isSessionResponse_Message() {}
+
+func (*SessionResponse_TriggerCheckpoint) isSessionResponse_Message() {}
+
+func (*SessionResponse_AbortCheckpoint) isSessionResponse_Message() {}
+
+func (*SessionResponse_CompleteCheckpoint) isSessionResponse_Message() {}
+
+func (*SessionResponse_FinishTasks) isSessionResponse_Message() {}
 
 // Hello opens the session, after main has built the graph.
 type Hello struct {
@@ -923,11 +1035,16 @@ func (x *Failed) GetFailure() *Failure {
 
 // StartTasks starts subtasks. All workers of the attempt are ready.
 type StartTasks struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tasks         []*Task                `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
-	Peers         []*Peer                `protobuf:"bytes,2,rep,name=peers,proto3" json:"peers,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Tasks []*Task                `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	Peers []*Peer                `protobuf:"bytes,2,rep,name=peers,proto3" json:"peers,omitempty"`
+	// The snapshots that the state of the tasks begins with: those of all subtasks of
+	// their vertices, as they were.
+	Restored []*RestoredSnapshot `protobuf:"bytes,3,rep,name=restored,proto3" json:"restored,omitempty"`
+	// The checkpoint that they belong to; 0 if there are none.
+	RestoredCheckpoint uint64 `protobuf:"varint,4,opt,name=restored_checkpoint,json=restoredCheckpoint,proto3" json:"restored_checkpoint,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *StartTasks) Reset() {
@@ -974,6 +1091,580 @@ func (x *StartTasks) GetPeers() []*Peer {
 	return nil
 }
 
+func (x *StartTasks) GetRestored() []*RestoredSnapshot {
+	if x != nil {
+		return x.Restored
+	}
+	return nil
+}
+
+func (x *StartTasks) GetRestoredCheckpoint() uint64 {
+	if x != nil {
+		return x.RestoredCheckpoint
+	}
+	return 0
+}
+
+// RestoredSnapshot is the snapshot of a subtask of an earlier attempt.
+type RestoredSnapshot struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Vertex      uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Subtask     uint32                 `protobuf:"varint,2,opt,name=subtask,proto3" json:"subtask,omitempty"`
+	Parallelism uint32                 `protobuf:"varint,3,opt,name=parallelism,proto3" json:"parallelism,omitempty"`
+	File        *SnapshotFile          `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
+	// Where the worker finds it. The TaskManager, which has fetched it, says so.
+	Path          string `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoredSnapshot) Reset() {
+	*x = RestoredSnapshot{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoredSnapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoredSnapshot) ProtoMessage() {}
+
+func (x *RestoredSnapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoredSnapshot.ProtoReflect.Descriptor instead.
+func (*RestoredSnapshot) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RestoredSnapshot) GetVertex() uint32 {
+	if x != nil {
+		return x.Vertex
+	}
+	return 0
+}
+
+func (x *RestoredSnapshot) GetSubtask() uint32 {
+	if x != nil {
+		return x.Subtask
+	}
+	return 0
+}
+
+func (x *RestoredSnapshot) GetParallelism() uint32 {
+	if x != nil {
+		return x.Parallelism
+	}
+	return 0
+}
+
+func (x *RestoredSnapshot) GetFile() *SnapshotFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *RestoredSnapshot) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+// SnapshotFile names what is stored of a snapshot.
+type SnapshotFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Relative to the checkpoint directory of the job.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// SHA-256.
+	Digest        []byte `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotFile) Reset() {
+	*x = SnapshotFile{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotFile) ProtoMessage() {}
+
+func (x *SnapshotFile) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotFile.ProtoReflect.Descriptor instead.
+func (*SnapshotFile) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SnapshotFile) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SnapshotFile) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *SnapshotFile) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+// TriggerCheckpoint has every task of the worker take part in a checkpoint.
+type TriggerCheckpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Rises from one to the next.
+	Checkpoint    uint64 `protobuf:"varint,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	TimestampMs   int64  `protobuf:"varint,2,opt,name=timestamp_ms,json=timestampMs,proto3" json:"timestamp_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerCheckpoint) Reset() {
+	*x = TriggerCheckpoint{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerCheckpoint) ProtoMessage() {}
+
+func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerCheckpoint.ProtoReflect.Descriptor instead.
+func (*TriggerCheckpoint) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TriggerCheckpoint) GetCheckpoint() uint64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+func (x *TriggerCheckpoint) GetTimestampMs() int64 {
+	if x != nil {
+		return x.TimestampMs
+	}
+	return 0
+}
+
+// AbortCheckpoint says that a checkpoint, and those before it, will not be complete.
+type AbortCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    uint64                 `protobuf:"varint,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortCheckpoint) Reset() {
+	*x = AbortCheckpoint{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortCheckpoint) ProtoMessage() {}
+
+func (x *AbortCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortCheckpoint.ProtoReflect.Descriptor instead.
+func (*AbortCheckpoint) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AbortCheckpoint) GetCheckpoint() uint64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+// CompleteCheckpoint says that a checkpoint is complete: sinks commit what they have
+// prepared for it and before.
+type CompleteCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    uint64                 `protobuf:"varint,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompleteCheckpoint) Reset() {
+	*x = CompleteCheckpoint{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompleteCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompleteCheckpoint) ProtoMessage() {}
+
+func (x *CompleteCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompleteCheckpoint.ProtoReflect.Descriptor instead.
+func (*CompleteCheckpoint) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CompleteCheckpoint) GetCheckpoint() uint64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+// FinishTasks says that the last checkpoint is complete: tasks whose input has ended
+// end.
+type FinishTasks struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishTasks) Reset() {
+	*x = FinishTasks{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishTasks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishTasks) ProtoMessage() {}
+
+func (x *FinishTasks) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishTasks.ProtoReflect.Descriptor instead.
+func (*FinishTasks) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{14}
+}
+
+// TaskEnded says that a task has read all of its input. It lives on for checkpoints
+// until FinishTasks.
+type TaskEnded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vertex        uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Subtask       uint32                 `protobuf:"varint,2,opt,name=subtask,proto3" json:"subtask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskEnded) Reset() {
+	*x = TaskEnded{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskEnded) ProtoMessage() {}
+
+func (x *TaskEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskEnded.ProtoReflect.Descriptor instead.
+func (*TaskEnded) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TaskEnded) GetVertex() uint32 {
+	if x != nil {
+		return x.Vertex
+	}
+	return 0
+}
+
+func (x *TaskEnded) GetSubtask() uint32 {
+	if x != nil {
+		return x.Subtask
+	}
+	return 0
+}
+
+// CheckpointCommitted says that the sinks of a task have committed a checkpoint that
+// is complete, and those before it.
+type CheckpointCommitted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vertex        uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Subtask       uint32                 `protobuf:"varint,2,opt,name=subtask,proto3" json:"subtask,omitempty"`
+	Checkpoint    uint64                 `protobuf:"varint,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointCommitted) Reset() {
+	*x = CheckpointCommitted{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointCommitted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointCommitted) ProtoMessage() {}
+
+func (x *CheckpointCommitted) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointCommitted.ProtoReflect.Descriptor instead.
+func (*CheckpointCommitted) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CheckpointCommitted) GetVertex() uint32 {
+	if x != nil {
+		return x.Vertex
+	}
+	return 0
+}
+
+func (x *CheckpointCommitted) GetSubtask() uint32 {
+	if x != nil {
+		return x.Subtask
+	}
+	return 0
+}
+
+func (x *CheckpointCommitted) GetCheckpoint() uint64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+// SnapshotTaken is a task's part in a checkpoint.
+type SnapshotTaken struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Vertex     uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Subtask    uint32                 `protobuf:"varint,2,opt,name=subtask,proto3" json:"subtask,omitempty"`
+	Checkpoint uint64                 `protobuf:"varint,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// Why there is none; what follows is empty then.
+	Failure *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	// Where the worker has written it. The TaskManager stores it, and says to the
+	// JobManager what it has stored in file instead.
+	Path           string        `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
+	File           *SnapshotFile `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
+	AlignmentUs    uint64        `protobuf:"varint,7,opt,name=alignment_us,json=alignmentUs,proto3" json:"alignment_us,omitempty"`
+	SynchronousUs  uint64        `protobuf:"varint,8,opt,name=synchronous_us,json=synchronousUs,proto3" json:"synchronous_us,omitempty"`
+	AsynchronousUs uint64        `protobuf:"varint,9,opt,name=asynchronous_us,json=asynchronousUs,proto3" json:"asynchronous_us,omitempty"`
+	StartDelayUs   uint64        `protobuf:"varint,10,opt,name=start_delay_us,json=startDelayUs,proto3" json:"start_delay_us,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SnapshotTaken) Reset() {
+	*x = SnapshotTaken{}
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotTaken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotTaken) ProtoMessage() {}
+
+func (x *SnapshotTaken) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotTaken.ProtoReflect.Descriptor instead.
+func (*SnapshotTaken) Descriptor() ([]byte, []int) {
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SnapshotTaken) GetVertex() uint32 {
+	if x != nil {
+		return x.Vertex
+	}
+	return 0
+}
+
+func (x *SnapshotTaken) GetSubtask() uint32 {
+	if x != nil {
+		return x.Subtask
+	}
+	return 0
+}
+
+func (x *SnapshotTaken) GetCheckpoint() uint64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+func (x *SnapshotTaken) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+func (x *SnapshotTaken) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *SnapshotTaken) GetFile() *SnapshotFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *SnapshotTaken) GetAlignmentUs() uint64 {
+	if x != nil {
+		return x.AlignmentUs
+	}
+	return 0
+}
+
+func (x *SnapshotTaken) GetSynchronousUs() uint64 {
+	if x != nil {
+		return x.SynchronousUs
+	}
+	return 0
+}
+
+func (x *SnapshotTaken) GetAsynchronousUs() uint64 {
+	if x != nil {
+		return x.AsynchronousUs
+	}
+	return 0
+}
+
+func (x *SnapshotTaken) GetStartDelayUs() uint64 {
+	if x != nil {
+		return x.StartDelayUs
+	}
+	return 0
+}
+
 // Task names one subtask to run.
 type Task struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -987,7 +1678,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[9]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1690,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[9]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1703,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{9}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Task) GetVertex() uint32 {
@@ -1051,7 +1742,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[10]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1754,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[10]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1767,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Peer) GetWorker() uint32 {
@@ -1116,7 +1807,7 @@ type CancelTasks struct {
 
 func (x *CancelTasks) Reset() {
 	*x = CancelTasks{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[11]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1819,7 @@ func (x *CancelTasks) String() string {
 func (*CancelTasks) ProtoMessage() {}
 
 func (x *CancelTasks) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[11]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1832,7 @@ func (x *CancelTasks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTasks.ProtoReflect.Descriptor instead.
 func (*CancelTasks) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{11}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{20}
 }
 
 // Shutdown asks the worker to end its process once its tasks are done.
@@ -1153,7 +1844,7 @@ type Shutdown struct {
 
 func (x *Shutdown) Reset() {
 	*x = Shutdown{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[12]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1856,7 @@ func (x *Shutdown) String() string {
 func (*Shutdown) ProtoMessage() {}
 
 func (x *Shutdown) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[12]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1869,7 @@ func (x *Shutdown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shutdown.ProtoReflect.Descriptor instead.
 func (*Shutdown) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{12}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{21}
 }
 
 // Stopped says that nothing runs any more and the process is about to end.
@@ -1190,7 +1881,7 @@ type Stopped struct {
 
 func (x *Stopped) Reset() {
 	*x = Stopped{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[13]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1893,7 @@ func (x *Stopped) String() string {
 func (*Stopped) ProtoMessage() {}
 
 func (x *Stopped) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[13]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1906,7 @@ func (x *Stopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stopped.ProtoReflect.Descriptor instead.
 func (*Stopped) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{13}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{22}
 }
 
 // TaskStateChanged reports a subtask's new state.
@@ -1235,7 +1926,7 @@ type TaskStateChanged struct {
 
 func (x *TaskStateChanged) Reset() {
 	*x = TaskStateChanged{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[14]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1938,7 @@ func (x *TaskStateChanged) String() string {
 func (*TaskStateChanged) ProtoMessage() {}
 
 func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[14]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1951,7 @@ func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStateChanged.ProtoReflect.Descriptor instead.
 func (*TaskStateChanged) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{14}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TaskStateChanged) GetVertex() uint32 {
@@ -1312,7 +2003,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[15]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +2015,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[15]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +2028,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{15}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Failure) GetMessage() string {
@@ -1371,7 +2062,7 @@ type EnumerateSplits struct {
 
 func (x *EnumerateSplits) Reset() {
 	*x = EnumerateSplits{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[16]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +2074,7 @@ func (x *EnumerateSplits) String() string {
 func (*EnumerateSplits) ProtoMessage() {}
 
 func (x *EnumerateSplits) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[16]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +2087,7 @@ func (x *EnumerateSplits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumerateSplits.ProtoReflect.Descriptor instead.
 func (*EnumerateSplits) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{16}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EnumerateSplits) GetVertex() uint32 {
@@ -1421,7 +2112,7 @@ type SplitsEnumerated struct {
 
 func (x *SplitsEnumerated) Reset() {
 	*x = SplitsEnumerated{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[17]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +2124,7 @@ func (x *SplitsEnumerated) String() string {
 func (*SplitsEnumerated) ProtoMessage() {}
 
 func (x *SplitsEnumerated) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[17]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +2137,7 @@ func (x *SplitsEnumerated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitsEnumerated.ProtoReflect.Descriptor instead.
 func (*SplitsEnumerated) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{17}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SplitsEnumerated) GetVertex() uint32 {
@@ -1489,7 +2180,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[18]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +2192,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[18]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +2205,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{18}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Split) GetId() string {
@@ -1542,7 +2233,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[19]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1554,7 +2245,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[19]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1567,7 +2258,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{19}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SplitRequest) GetVertex() uint32 {
@@ -1598,7 +2289,7 @@ type AssignSplit struct {
 
 func (x *AssignSplit) Reset() {
 	*x = AssignSplit{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[20]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +2301,7 @@ func (x *AssignSplit) String() string {
 func (*AssignSplit) ProtoMessage() {}
 
 func (x *AssignSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[20]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +2314,7 @@ func (x *AssignSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignSplit.ProtoReflect.Descriptor instead.
 func (*AssignSplit) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{20}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AssignSplit) GetVertex() uint32 {
@@ -1672,7 +2363,7 @@ type WatermarkReported struct {
 
 func (x *WatermarkReported) Reset() {
 	*x = WatermarkReported{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +2375,7 @@ func (x *WatermarkReported) String() string {
 func (*WatermarkReported) ProtoMessage() {}
 
 func (x *WatermarkReported) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[21]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +2388,7 @@ func (x *WatermarkReported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatermarkReported.ProtoReflect.Descriptor instead.
 func (*WatermarkReported) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{21}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WatermarkReported) GetVertex() uint32 {
@@ -1750,7 +2441,7 @@ type AlignSource struct {
 
 func (x *AlignSource) Reset() {
 	*x = AlignSource{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +2453,7 @@ func (x *AlignSource) String() string {
 func (*AlignSource) ProtoMessage() {}
 
 func (x *AlignSource) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[22]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +2466,7 @@ func (x *AlignSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlignSource.ProtoReflect.Descriptor instead.
 func (*AlignSource) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{22}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AlignSource) GetVertex() uint32 {
@@ -1816,7 +2507,7 @@ type MetricsReport struct {
 
 func (x *MetricsReport) Reset() {
 	*x = MetricsReport{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[23]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +2519,7 @@ func (x *MetricsReport) String() string {
 func (*MetricsReport) ProtoMessage() {}
 
 func (x *MetricsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[23]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +2532,7 @@ func (x *MetricsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsReport.ProtoReflect.Descriptor instead.
 func (*MetricsReport) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{23}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *MetricsReport) GetTasks() []*TaskMetrics {
@@ -1888,7 +2579,7 @@ type TaskMetrics struct {
 
 func (x *TaskMetrics) Reset() {
 	*x = TaskMetrics{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[24]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +2591,7 @@ func (x *TaskMetrics) String() string {
 func (*TaskMetrics) ProtoMessage() {}
 
 func (x *TaskMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[24]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +2604,7 @@ func (x *TaskMetrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskMetrics.ProtoReflect.Descriptor instead.
 func (*TaskMetrics) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{24}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TaskMetrics) GetVertex() uint32 {
@@ -2053,7 +2744,7 @@ type UserMetric struct {
 
 func (x *UserMetric) Reset() {
 	*x = UserMetric{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[25]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2065,7 +2756,7 @@ func (x *UserMetric) String() string {
 func (*UserMetric) ProtoMessage() {}
 
 func (x *UserMetric) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[25]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2078,7 +2769,7 @@ func (x *UserMetric) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserMetric.ProtoReflect.Descriptor instead.
 func (*UserMetric) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{25}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UserMetric) GetOperator() string {
@@ -2168,7 +2859,7 @@ type Histogram struct {
 
 func (x *Histogram) Reset() {
 	*x = Histogram{}
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[26]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2180,7 +2871,7 @@ func (x *Histogram) String() string {
 func (*Histogram) ProtoMessage() {}
 
 func (x *Histogram) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_worker_v1_worker_proto_msgTypes[26]
+	mi := &file_weir_worker_v1_worker_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2193,7 +2884,7 @@ func (x *Histogram) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Histogram.ProtoReflect.Descriptor instead.
 func (*Histogram) Descriptor() ([]byte, []int) {
-	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{26}
+	return file_weir_worker_v1_worker_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Histogram) GetCount() uint64 {
@@ -2235,7 +2926,7 @@ var File_weir_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x1bweir/worker/v1/worker.proto\x12\x0eweir.worker.v1\x1a\x17weir/plan/v1/plan.proto\"\xa2\x04\n" +
+	"\x1bweir/worker/v1/worker.proto\x12\x0eweir.worker.v1\x1a\x17weir/plan/v1/plan.proto\"\xe0\x05\n" +
 	"\x0eSessionRequest\x12-\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.worker.v1.HelloH\x00R\x05hello\x12-\n" +
 	"\x05ready\x18\x02 \x01(\v2\x15.weir.worker.v1.ReadyH\x00R\x05ready\x12A\n" +
@@ -2246,8 +2937,13 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\rsplit_request\x18\x06 \x01(\v2\x1c.weir.worker.v1.SplitRequestH\x00R\fsplitRequest\x123\n" +
 	"\astopped\x18\a \x01(\v2\x17.weir.worker.v1.StoppedH\x00R\astopped\x120\n" +
 	"\x06failed\x18\b \x01(\v2\x16.weir.worker.v1.FailedH\x00R\x06failed\x12A\n" +
-	"\twatermark\x18\t \x01(\v2!.weir.worker.v1.WatermarkReportedH\x00R\twatermarkB\t\n" +
-	"\amessage\"\x91\x04\n" +
+	"\twatermark\x18\t \x01(\v2!.weir.worker.v1.WatermarkReportedH\x00R\twatermark\x12:\n" +
+	"\n" +
+	"task_ended\x18\n" +
+	" \x01(\v2\x19.weir.worker.v1.TaskEndedH\x00R\ttaskEnded\x12;\n" +
+	"\bsnapshot\x18\v \x01(\v2\x1d.weir.worker.v1.SnapshotTakenH\x00R\bsnapshot\x12C\n" +
+	"\tcommitted\x18\f \x01(\v2#.weir.worker.v1.CheckpointCommittedH\x00R\tcommittedB\t\n" +
+	"\amessage\"\xcc\x06\n" +
 	"\x0fSessionResponse\x123\n" +
 	"\awelcome\x18\x01 \x01(\v2\x17.weir.worker.v1.WelcomeH\x00R\awelcome\x123\n" +
 	"\arefused\x18\x02 \x01(\v2\x17.weir.worker.v1.RefusedH\x00R\arefused\x12=\n" +
@@ -2257,7 +2953,12 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\x10enumerate_splits\x18\x05 \x01(\v2\x1f.weir.worker.v1.EnumerateSplitsH\x00R\x0fenumerateSplits\x12@\n" +
 	"\fassign_split\x18\x06 \x01(\v2\x1b.weir.worker.v1.AssignSplitH\x00R\vassignSplit\x126\n" +
 	"\bshutdown\x18\a \x01(\v2\x18.weir.worker.v1.ShutdownH\x00R\bshutdown\x12@\n" +
-	"\falign_source\x18\b \x01(\v2\x1b.weir.worker.v1.AlignSourceH\x00R\valignSourceB\t\n" +
+	"\falign_source\x18\b \x01(\v2\x1b.weir.worker.v1.AlignSourceH\x00R\valignSource\x12R\n" +
+	"\x12trigger_checkpoint\x18\t \x01(\v2!.weir.worker.v1.TriggerCheckpointH\x00R\x11triggerCheckpoint\x12L\n" +
+	"\x10abort_checkpoint\x18\n" +
+	" \x01(\v2\x1f.weir.worker.v1.AbortCheckpointH\x00R\x0fabortCheckpoint\x12U\n" +
+	"\x13complete_checkpoint\x18\v \x01(\v2\".weir.worker.v1.CompleteCheckpointH\x00R\x12completeCheckpoint\x12@\n" +
+	"\ffinish_tasks\x18\f \x01(\v2\x1b.weir.worker.v1.FinishTasksH\x00R\vfinishTasksB\t\n" +
 	"\amessage\"\x93\x01\n" +
 	"\x05Hello\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12%\n" +
@@ -2296,11 +2997,60 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\x05Ready\x12!\n" +
 	"\fdata_address\x18\x01 \x01(\tR\vdataAddress\";\n" +
 	"\x06Failed\x121\n" +
-	"\afailure\x18\x01 \x01(\v2\x17.weir.worker.v1.FailureR\afailure\"d\n" +
+	"\afailure\x18\x01 \x01(\v2\x17.weir.worker.v1.FailureR\afailure\"\xd3\x01\n" +
 	"\n" +
 	"StartTasks\x12*\n" +
 	"\x05tasks\x18\x01 \x03(\v2\x14.weir.worker.v1.TaskR\x05tasks\x12*\n" +
-	"\x05peers\x18\x02 \x03(\v2\x14.weir.worker.v1.PeerR\x05peers\"L\n" +
+	"\x05peers\x18\x02 \x03(\v2\x14.weir.worker.v1.PeerR\x05peers\x12<\n" +
+	"\brestored\x18\x03 \x03(\v2 .weir.worker.v1.RestoredSnapshotR\brestored\x12/\n" +
+	"\x13restored_checkpoint\x18\x04 \x01(\x04R\x12restoredCheckpoint\"\xac\x01\n" +
+	"\x10RestoredSnapshot\x12\x16\n" +
+	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
+	"\asubtask\x18\x02 \x01(\rR\asubtask\x12 \n" +
+	"\vparallelism\x18\x03 \x01(\rR\vparallelism\x120\n" +
+	"\x04file\x18\x04 \x01(\v2\x1c.weir.worker.v1.SnapshotFileR\x04file\x12\x12\n" +
+	"\x04path\x18\x05 \x01(\tR\x04path\"N\n" +
+	"\fSnapshotFile\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\fR\x06digest\"V\n" +
+	"\x11TriggerCheckpoint\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\x04R\n" +
+	"checkpoint\x12!\n" +
+	"\ftimestamp_ms\x18\x02 \x01(\x03R\vtimestampMs\"1\n" +
+	"\x0fAbortCheckpoint\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\x04R\n" +
+	"checkpoint\"4\n" +
+	"\x12CompleteCheckpoint\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\x04R\n" +
+	"checkpoint\"\r\n" +
+	"\vFinishTasks\"=\n" +
+	"\tTaskEnded\x12\x16\n" +
+	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
+	"\asubtask\x18\x02 \x01(\rR\asubtask\"g\n" +
+	"\x13CheckpointCommitted\x12\x16\n" +
+	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
+	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x03 \x01(\x04R\n" +
+	"checkpoint\"\xf3\x02\n" +
+	"\rSnapshotTaken\x12\x16\n" +
+	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
+	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x03 \x01(\x04R\n" +
+	"checkpoint\x121\n" +
+	"\afailure\x18\x04 \x01(\v2\x17.weir.worker.v1.FailureR\afailure\x12\x12\n" +
+	"\x04path\x18\x05 \x01(\tR\x04path\x120\n" +
+	"\x04file\x18\x06 \x01(\v2\x1c.weir.worker.v1.SnapshotFileR\x04file\x12!\n" +
+	"\falignment_us\x18\a \x01(\x04R\valignmentUs\x12%\n" +
+	"\x0esynchronous_us\x18\b \x01(\x04R\rsynchronousUs\x12'\n" +
+	"\x0fasynchronous_us\x18\t \x01(\x04R\x0easynchronousUs\x12$\n" +
+	"\x0estart_delay_us\x18\n" +
+	" \x01(\x04R\fstartDelayUs\"L\n" +
 	"\x04Task\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\x12\n" +
@@ -2418,80 +3168,100 @@ func file_weir_worker_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_weir_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_weir_worker_v1_worker_proto_goTypes = []any{
-	(TaskState)(0),            // 0: weir.worker.v1.TaskState
-	(*SessionRequest)(nil),    // 1: weir.worker.v1.SessionRequest
-	(*SessionResponse)(nil),   // 2: weir.worker.v1.SessionResponse
-	(*Hello)(nil),             // 3: weir.worker.v1.Hello
-	(*Welcome)(nil),           // 4: weir.worker.v1.Welcome
-	(*Slot)(nil),              // 5: weir.worker.v1.Slot
-	(*Refused)(nil),           // 6: weir.worker.v1.Refused
-	(*Ready)(nil),             // 7: weir.worker.v1.Ready
-	(*Failed)(nil),            // 8: weir.worker.v1.Failed
-	(*StartTasks)(nil),        // 9: weir.worker.v1.StartTasks
-	(*Task)(nil),              // 10: weir.worker.v1.Task
-	(*Peer)(nil),              // 11: weir.worker.v1.Peer
-	(*CancelTasks)(nil),       // 12: weir.worker.v1.CancelTasks
-	(*Shutdown)(nil),          // 13: weir.worker.v1.Shutdown
-	(*Stopped)(nil),           // 14: weir.worker.v1.Stopped
-	(*TaskStateChanged)(nil),  // 15: weir.worker.v1.TaskStateChanged
-	(*Failure)(nil),           // 16: weir.worker.v1.Failure
-	(*EnumerateSplits)(nil),   // 17: weir.worker.v1.EnumerateSplits
-	(*SplitsEnumerated)(nil),  // 18: weir.worker.v1.SplitsEnumerated
-	(*Split)(nil),             // 19: weir.worker.v1.Split
-	(*SplitRequest)(nil),      // 20: weir.worker.v1.SplitRequest
-	(*AssignSplit)(nil),       // 21: weir.worker.v1.AssignSplit
-	(*WatermarkReported)(nil), // 22: weir.worker.v1.WatermarkReported
-	(*AlignSource)(nil),       // 23: weir.worker.v1.AlignSource
-	(*MetricsReport)(nil),     // 24: weir.worker.v1.MetricsReport
-	(*TaskMetrics)(nil),       // 25: weir.worker.v1.TaskMetrics
-	(*UserMetric)(nil),        // 26: weir.worker.v1.UserMetric
-	(*Histogram)(nil),         // 27: weir.worker.v1.Histogram
-	nil,                       // 28: weir.worker.v1.Welcome.ConfigurationEntry
-	(*v1.Plan)(nil),           // 29: weir.plan.v1.Plan
+	(TaskState)(0),              // 0: weir.worker.v1.TaskState
+	(*SessionRequest)(nil),      // 1: weir.worker.v1.SessionRequest
+	(*SessionResponse)(nil),     // 2: weir.worker.v1.SessionResponse
+	(*Hello)(nil),               // 3: weir.worker.v1.Hello
+	(*Welcome)(nil),             // 4: weir.worker.v1.Welcome
+	(*Slot)(nil),                // 5: weir.worker.v1.Slot
+	(*Refused)(nil),             // 6: weir.worker.v1.Refused
+	(*Ready)(nil),               // 7: weir.worker.v1.Ready
+	(*Failed)(nil),              // 8: weir.worker.v1.Failed
+	(*StartTasks)(nil),          // 9: weir.worker.v1.StartTasks
+	(*RestoredSnapshot)(nil),    // 10: weir.worker.v1.RestoredSnapshot
+	(*SnapshotFile)(nil),        // 11: weir.worker.v1.SnapshotFile
+	(*TriggerCheckpoint)(nil),   // 12: weir.worker.v1.TriggerCheckpoint
+	(*AbortCheckpoint)(nil),     // 13: weir.worker.v1.AbortCheckpoint
+	(*CompleteCheckpoint)(nil),  // 14: weir.worker.v1.CompleteCheckpoint
+	(*FinishTasks)(nil),         // 15: weir.worker.v1.FinishTasks
+	(*TaskEnded)(nil),           // 16: weir.worker.v1.TaskEnded
+	(*CheckpointCommitted)(nil), // 17: weir.worker.v1.CheckpointCommitted
+	(*SnapshotTaken)(nil),       // 18: weir.worker.v1.SnapshotTaken
+	(*Task)(nil),                // 19: weir.worker.v1.Task
+	(*Peer)(nil),                // 20: weir.worker.v1.Peer
+	(*CancelTasks)(nil),         // 21: weir.worker.v1.CancelTasks
+	(*Shutdown)(nil),            // 22: weir.worker.v1.Shutdown
+	(*Stopped)(nil),             // 23: weir.worker.v1.Stopped
+	(*TaskStateChanged)(nil),    // 24: weir.worker.v1.TaskStateChanged
+	(*Failure)(nil),             // 25: weir.worker.v1.Failure
+	(*EnumerateSplits)(nil),     // 26: weir.worker.v1.EnumerateSplits
+	(*SplitsEnumerated)(nil),    // 27: weir.worker.v1.SplitsEnumerated
+	(*Split)(nil),               // 28: weir.worker.v1.Split
+	(*SplitRequest)(nil),        // 29: weir.worker.v1.SplitRequest
+	(*AssignSplit)(nil),         // 30: weir.worker.v1.AssignSplit
+	(*WatermarkReported)(nil),   // 31: weir.worker.v1.WatermarkReported
+	(*AlignSource)(nil),         // 32: weir.worker.v1.AlignSource
+	(*MetricsReport)(nil),       // 33: weir.worker.v1.MetricsReport
+	(*TaskMetrics)(nil),         // 34: weir.worker.v1.TaskMetrics
+	(*UserMetric)(nil),          // 35: weir.worker.v1.UserMetric
+	(*Histogram)(nil),           // 36: weir.worker.v1.Histogram
+	nil,                         // 37: weir.worker.v1.Welcome.ConfigurationEntry
+	(*v1.Plan)(nil),             // 38: weir.plan.v1.Plan
 }
 var file_weir_worker_v1_worker_proto_depIdxs = []int32{
 	3,  // 0: weir.worker.v1.SessionRequest.hello:type_name -> weir.worker.v1.Hello
 	7,  // 1: weir.worker.v1.SessionRequest.ready:type_name -> weir.worker.v1.Ready
-	15, // 2: weir.worker.v1.SessionRequest.task_state:type_name -> weir.worker.v1.TaskStateChanged
-	24, // 3: weir.worker.v1.SessionRequest.metrics:type_name -> weir.worker.v1.MetricsReport
-	18, // 4: weir.worker.v1.SessionRequest.splits:type_name -> weir.worker.v1.SplitsEnumerated
-	20, // 5: weir.worker.v1.SessionRequest.split_request:type_name -> weir.worker.v1.SplitRequest
-	14, // 6: weir.worker.v1.SessionRequest.stopped:type_name -> weir.worker.v1.Stopped
+	24, // 2: weir.worker.v1.SessionRequest.task_state:type_name -> weir.worker.v1.TaskStateChanged
+	33, // 3: weir.worker.v1.SessionRequest.metrics:type_name -> weir.worker.v1.MetricsReport
+	27, // 4: weir.worker.v1.SessionRequest.splits:type_name -> weir.worker.v1.SplitsEnumerated
+	29, // 5: weir.worker.v1.SessionRequest.split_request:type_name -> weir.worker.v1.SplitRequest
+	23, // 6: weir.worker.v1.SessionRequest.stopped:type_name -> weir.worker.v1.Stopped
 	8,  // 7: weir.worker.v1.SessionRequest.failed:type_name -> weir.worker.v1.Failed
-	22, // 8: weir.worker.v1.SessionRequest.watermark:type_name -> weir.worker.v1.WatermarkReported
-	4,  // 9: weir.worker.v1.SessionResponse.welcome:type_name -> weir.worker.v1.Welcome
-	6,  // 10: weir.worker.v1.SessionResponse.refused:type_name -> weir.worker.v1.Refused
-	9,  // 11: weir.worker.v1.SessionResponse.start_tasks:type_name -> weir.worker.v1.StartTasks
-	12, // 12: weir.worker.v1.SessionResponse.cancel_tasks:type_name -> weir.worker.v1.CancelTasks
-	17, // 13: weir.worker.v1.SessionResponse.enumerate_splits:type_name -> weir.worker.v1.EnumerateSplits
-	21, // 14: weir.worker.v1.SessionResponse.assign_split:type_name -> weir.worker.v1.AssignSplit
-	13, // 15: weir.worker.v1.SessionResponse.shutdown:type_name -> weir.worker.v1.Shutdown
-	23, // 16: weir.worker.v1.SessionResponse.align_source:type_name -> weir.worker.v1.AlignSource
-	29, // 17: weir.worker.v1.Hello.plan:type_name -> weir.plan.v1.Plan
-	5,  // 18: weir.worker.v1.Welcome.slots:type_name -> weir.worker.v1.Slot
-	28, // 19: weir.worker.v1.Welcome.configuration:type_name -> weir.worker.v1.Welcome.ConfigurationEntry
-	29, // 20: weir.worker.v1.Welcome.plan:type_name -> weir.plan.v1.Plan
-	16, // 21: weir.worker.v1.Failed.failure:type_name -> weir.worker.v1.Failure
-	10, // 22: weir.worker.v1.StartTasks.tasks:type_name -> weir.worker.v1.Task
-	11, // 23: weir.worker.v1.StartTasks.peers:type_name -> weir.worker.v1.Peer
-	10, // 24: weir.worker.v1.Peer.tasks:type_name -> weir.worker.v1.Task
-	0,  // 25: weir.worker.v1.TaskStateChanged.state:type_name -> weir.worker.v1.TaskState
-	16, // 26: weir.worker.v1.TaskStateChanged.failure:type_name -> weir.worker.v1.Failure
-	19, // 27: weir.worker.v1.SplitsEnumerated.splits:type_name -> weir.worker.v1.Split
-	16, // 28: weir.worker.v1.SplitsEnumerated.failure:type_name -> weir.worker.v1.Failure
-	19, // 29: weir.worker.v1.AssignSplit.splits:type_name -> weir.worker.v1.Split
-	25, // 30: weir.worker.v1.MetricsReport.tasks:type_name -> weir.worker.v1.TaskMetrics
-	26, // 31: weir.worker.v1.TaskMetrics.user_metrics:type_name -> weir.worker.v1.UserMetric
-	27, // 32: weir.worker.v1.UserMetric.histogram:type_name -> weir.worker.v1.Histogram
-	1,  // 33: weir.worker.v1.WorkerSupervisor.Session:input_type -> weir.worker.v1.SessionRequest
-	2,  // 34: weir.worker.v1.WorkerSupervisor.Session:output_type -> weir.worker.v1.SessionResponse
-	34, // [34:35] is the sub-list for method output_type
-	33, // [33:34] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	31, // 8: weir.worker.v1.SessionRequest.watermark:type_name -> weir.worker.v1.WatermarkReported
+	16, // 9: weir.worker.v1.SessionRequest.task_ended:type_name -> weir.worker.v1.TaskEnded
+	18, // 10: weir.worker.v1.SessionRequest.snapshot:type_name -> weir.worker.v1.SnapshotTaken
+	17, // 11: weir.worker.v1.SessionRequest.committed:type_name -> weir.worker.v1.CheckpointCommitted
+	4,  // 12: weir.worker.v1.SessionResponse.welcome:type_name -> weir.worker.v1.Welcome
+	6,  // 13: weir.worker.v1.SessionResponse.refused:type_name -> weir.worker.v1.Refused
+	9,  // 14: weir.worker.v1.SessionResponse.start_tasks:type_name -> weir.worker.v1.StartTasks
+	21, // 15: weir.worker.v1.SessionResponse.cancel_tasks:type_name -> weir.worker.v1.CancelTasks
+	26, // 16: weir.worker.v1.SessionResponse.enumerate_splits:type_name -> weir.worker.v1.EnumerateSplits
+	30, // 17: weir.worker.v1.SessionResponse.assign_split:type_name -> weir.worker.v1.AssignSplit
+	22, // 18: weir.worker.v1.SessionResponse.shutdown:type_name -> weir.worker.v1.Shutdown
+	32, // 19: weir.worker.v1.SessionResponse.align_source:type_name -> weir.worker.v1.AlignSource
+	12, // 20: weir.worker.v1.SessionResponse.trigger_checkpoint:type_name -> weir.worker.v1.TriggerCheckpoint
+	13, // 21: weir.worker.v1.SessionResponse.abort_checkpoint:type_name -> weir.worker.v1.AbortCheckpoint
+	14, // 22: weir.worker.v1.SessionResponse.complete_checkpoint:type_name -> weir.worker.v1.CompleteCheckpoint
+	15, // 23: weir.worker.v1.SessionResponse.finish_tasks:type_name -> weir.worker.v1.FinishTasks
+	38, // 24: weir.worker.v1.Hello.plan:type_name -> weir.plan.v1.Plan
+	5,  // 25: weir.worker.v1.Welcome.slots:type_name -> weir.worker.v1.Slot
+	37, // 26: weir.worker.v1.Welcome.configuration:type_name -> weir.worker.v1.Welcome.ConfigurationEntry
+	38, // 27: weir.worker.v1.Welcome.plan:type_name -> weir.plan.v1.Plan
+	25, // 28: weir.worker.v1.Failed.failure:type_name -> weir.worker.v1.Failure
+	19, // 29: weir.worker.v1.StartTasks.tasks:type_name -> weir.worker.v1.Task
+	20, // 30: weir.worker.v1.StartTasks.peers:type_name -> weir.worker.v1.Peer
+	10, // 31: weir.worker.v1.StartTasks.restored:type_name -> weir.worker.v1.RestoredSnapshot
+	11, // 32: weir.worker.v1.RestoredSnapshot.file:type_name -> weir.worker.v1.SnapshotFile
+	25, // 33: weir.worker.v1.SnapshotTaken.failure:type_name -> weir.worker.v1.Failure
+	11, // 34: weir.worker.v1.SnapshotTaken.file:type_name -> weir.worker.v1.SnapshotFile
+	19, // 35: weir.worker.v1.Peer.tasks:type_name -> weir.worker.v1.Task
+	0,  // 36: weir.worker.v1.TaskStateChanged.state:type_name -> weir.worker.v1.TaskState
+	25, // 37: weir.worker.v1.TaskStateChanged.failure:type_name -> weir.worker.v1.Failure
+	28, // 38: weir.worker.v1.SplitsEnumerated.splits:type_name -> weir.worker.v1.Split
+	25, // 39: weir.worker.v1.SplitsEnumerated.failure:type_name -> weir.worker.v1.Failure
+	28, // 40: weir.worker.v1.AssignSplit.splits:type_name -> weir.worker.v1.Split
+	34, // 41: weir.worker.v1.MetricsReport.tasks:type_name -> weir.worker.v1.TaskMetrics
+	35, // 42: weir.worker.v1.TaskMetrics.user_metrics:type_name -> weir.worker.v1.UserMetric
+	36, // 43: weir.worker.v1.UserMetric.histogram:type_name -> weir.worker.v1.Histogram
+	1,  // 44: weir.worker.v1.WorkerSupervisor.Session:input_type -> weir.worker.v1.SessionRequest
+	2,  // 45: weir.worker.v1.WorkerSupervisor.Session:output_type -> weir.worker.v1.SessionResponse
+	45, // [45:46] is the sub-list for method output_type
+	44, // [44:45] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_weir_worker_v1_worker_proto_init() }
@@ -2509,6 +3279,9 @@ func file_weir_worker_v1_worker_proto_init() {
 		(*SessionRequest_Stopped)(nil),
 		(*SessionRequest_Failed)(nil),
 		(*SessionRequest_Watermark)(nil),
+		(*SessionRequest_TaskEnded)(nil),
+		(*SessionRequest_Snapshot)(nil),
+		(*SessionRequest_Committed)(nil),
 	}
 	file_weir_worker_v1_worker_proto_msgTypes[1].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
@@ -2519,8 +3292,12 @@ func file_weir_worker_v1_worker_proto_init() {
 		(*SessionResponse_AssignSplit)(nil),
 		(*SessionResponse_Shutdown)(nil),
 		(*SessionResponse_AlignSource)(nil),
+		(*SessionResponse_TriggerCheckpoint)(nil),
+		(*SessionResponse_AbortCheckpoint)(nil),
+		(*SessionResponse_CompleteCheckpoint)(nil),
+		(*SessionResponse_FinishTasks)(nil),
 	}
-	file_weir_worker_v1_worker_proto_msgTypes[25].OneofWrappers = []any{
+	file_weir_worker_v1_worker_proto_msgTypes[34].OneofWrappers = []any{
 		(*UserMetric_Counter)(nil),
 		(*UserMetric_Gauge)(nil),
 		(*UserMetric_Histogram)(nil),
@@ -2531,7 +3308,7 @@ func file_weir_worker_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_worker_v1_worker_proto_rawDesc), len(file_weir_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
