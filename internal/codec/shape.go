@@ -317,7 +317,7 @@ func (n *node) settle(depth int) error {
 			return err
 		}
 		deepest = n.elem.depth
-		n.fixed = n.elem.fixed || n.n == 0
+		n.fixed = n.elem.fixed
 		n.min = capped(0, n.n, n.elem.min)
 	default:
 		n.min = 1

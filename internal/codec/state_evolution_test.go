@@ -112,6 +112,10 @@ func TestEvolution(t *testing.T) {
 	becomes(t, []struct{ A, B int32 }{{1, 2}}, []struct{ B, A int32 }{{2, 1}})
 	becomes(t, []struct{ A int32 }{{1}, {2}}, []struct{}{{}, {}})
 	becomes(t, []struct{}{{}, {}}, []struct{}{{}, {}})
+	becomes(t, []struct {
+		A int64
+		B string
+	}{{1, "gone"}, {2, "too"}}, []struct{ A int64 }{{1}, {2}})
 	becomes(t, []string{"a", ""}, []carrier{"a", ""})
 	becomes(t, time.Duration(5), int64(5))
 	becomes(t, int(5), int64(5))

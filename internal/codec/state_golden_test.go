@@ -154,6 +154,9 @@ func TestCorruptShapes(t *testing.T) {
 			t.Errorf("% .40x is %s", s, text)
 		}
 	}
+	if text := codec.Shape("\x01\x20\x01\x01A\x3f\x00").String(); !strings.Contains(text, "contains itself") {
+		t.Errorf("a struct in itself is %s", text)
+	}
 	// Deep in values and not in types.
 	deep := "\x01" + strings.Repeat("\x22", 499) + "\x01"
 	if text := codec.Shape(deep).String(); text != strings.Repeat("[]", 499)+"bool" {
@@ -246,6 +249,25 @@ func TestCorruptState(t *testing.T) {
 			t.Errorf("% x: % x took %d bytes, %v", typ, src, n, err)
 		}
 	}
+	corruptState[bool](t, "\x02", "2 for a boolean")
+	corruptState[bool](t, "", "1 bytes expected")
+	corruptState[*bool](t, "\x02\x01", "2 for a pointer")
+	corruptState[*int64](t, "\x011234567", "8 bytes expected")
+	corruptState[string](t, "\x04JFK", "4 bytes expected")
+	corruptState[[]int64](t, "\x041234567812345678", "3 elements of at least 8 bytes")
+	corruptState[[]string](t, "\x82\x80\x80\x80\x80\x80\x80\x80\x01JFK", "elements of at least 1")
+	corruptState[[20]string](t, strings.Repeat("\x00", 19), "20 bytes expected")
+	corruptState[map[string]bool](t, "\x03\x01a\x01\x01a\x00", "a map of 2 elements with 1 different keys")
+	corruptState[map[string]string](t, "\x03\x01a\x01c\x01a\x00", "a map of 2 elements with 1 different keys")
+	corruptState[map[string]int64](t, "\xff\xff\xff\xff\x7f\x01a12345678", "elements of at least 9 bytes")
+	corruptState[map[struct{}]struct{}](t, "\xff\xff\xff\xff\x7f", "with 1 different keys")
+	corruptState[time.Time](t, "12345678\xff\xff\xff\xff1234", "bytes expected")
+	corruptState[time.Time](t, "12345678\xff\xff\xff\xff\x00\x00\x00\x00", "nanoseconds")
+	corruptState[time.Time](t, "12345678\x00\x00\x00\x00\x03\x00\x00\x00abc", "a zone of 3 bytes")
+	corruptState[shape](t, "\x03", "type 3 of an interface that has 2")
+	corruptState[shape](t, "\x01", "1 bytes expected")
+	corruptState[celsius](t, "\x05abc", "5 bytes expected")
+	corruptState[reversed](t, "\x01\x00", "a zero in it")
 	// A list that never ends, of a type that contains itself: it is too deep.
 	r, err := c.StateReader(skipped("\x24\x3f\x01"))
 	if err != nil {
@@ -254,6 +276,15 @@ func TestCorruptState(t *testing.T) {
 	var v latest
 	if _, err := r.Decode(strings.Repeat("\x01", 2_000_000), &v); !errors.Is(err, codec.ErrCorrupt) || !strings.Contains(err.Error(), "nested deeper") {
 		t.Errorf("two million pointers: %v", err)
+	}
+}
+
+// corruptState checks that bytes are no value of a type, and why.
+func corruptState[T any](t *testing.T, src, why string) {
+	t.Helper()
+	var v T
+	if n, err := codecOf[T](t).DecodeState(src, &v); !errors.Is(err, codec.ErrCorrupt) || !strings.Contains(err.Error(), why) || n != 0 {
+		t.Errorf("%T: % x becomes %v, %d bytes: %v, want %s", v, src, v, n, err, why)
 	}
 }
 
