@@ -41,6 +41,22 @@
 // encodes and hashes equally when its type is renamed, wrapped in a struct, or
 // widened from one integer type to another.
 //
+// # The shape, frozen
+//
+// A [Shape] is kept beside keys that are stored, so that those of another type are
+// refused ([Kind.Accepts]) instead of taken for what they are not. It is the
+// version, 1, and a type, which is a byte and what follows it: a boolean is 1; an
+// integer of 8, 16, 32 or 64 bits is 2 to 5 with a sign and 6 to 9 without; a
+// string 10; an array of bytes 11 and its length; a struct 12, the number of its
+// fields, and of each its name and type; an array 13, its length, and the type of
+// its elements. A struct with one field is that field; blank fields and what takes
+// no room are left out, so that nothing at all is a struct without fields. Numbers,
+// and the lengths of names, are minimal unsigned varints.
+//
+// Keys are accepted by a kind of the same shape, or of one with integers that have
+// all the numbers of the old ones. Fields of structs must have their names and
+// order, since keys are told apart by the order of their parts alone.
+//
 // # Concurrency
 //
 // A Kind is immutable after For and may be used concurrently. An [Arena] has
@@ -53,12 +69,15 @@
 //   - K2: different keys have different encodings, and Decode accepts only what
 //     Append writes.
 //   - K3: GroupRange is the inverse of Subtask, for every parallelism.
+//   - K4: a key of a shape that a kind accepts is decoded by it, into a key with the
+//     same encoding and hash.
 //
 // # Errors
 //
 // For refuses a type that has no deterministic encoding, and says which field
 // it is and what to use instead. Decode refuses, with [ErrCorrupt], bytes that
-// Append did not write.
+// Append did not write. Accepts refuses, with [ErrIncompatible], keys of another
+// type, with both shapes.
 //
 // # Testing
 //

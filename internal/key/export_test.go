@@ -30,3 +30,18 @@ func (d Dynamic) Append(dst []byte, v reflect.Value) []byte {
 func (d Dynamic) Decode(src []byte, v reflect.Value) (int, error) {
 	return d.shape.decode(src, v.UnsafePointer())
 }
+
+// Shape returns the shape of the kind.
+func (d Dynamic) Shape() Shape { return d.shape.described }
+
+// Accepts reports whether keys of the written shape are of the kind.
+func (d Dynamic) Accepts(written Shape) error { return accepts(written, d.shape.described) }
+
+// Reencode returns a shape as it was parsed.
+func Reencode(s []byte) (Shape, error) {
+	n, err := parseShape(s)
+	if err != nil {
+		return nil, err
+	}
+	return appendNode(Shape{shapeVersion}, n), nil
+}

@@ -22,6 +22,8 @@ type shape struct {
 	leaves  []leaf
 	strings []uintptr // offsets of the strings
 	fixed   int       // length of the encoding without its strings
+
+	described Shape
 }
 
 // class chooses the loop that hashes a batch.
@@ -86,7 +88,10 @@ func compile(t reflect.Type) (*shape, error) {
 	if len(c.errs) > 0 {
 		return nil, fmt.Errorf("key type %v: %s", t, strings.Join(c.errs, "; "))
 	}
-	s := &shape{leaves: c.leaves}
+	s := &shape{leaves: c.leaves, described: appendNode(Shape{shapeVersion}, shapeOf(t))}
+	if _, err := parseShape(s.described); err != nil {
+		return nil, fmt.Errorf("key type %v: it cannot be described: %w; use a simpler type", t, err)
+	}
 	words := 0
 	for _, l := range s.leaves {
 		switch l.op {
