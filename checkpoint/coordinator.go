@@ -99,7 +99,7 @@ type Coordinator struct {
 
 // taskState is what is known of a task of the attempt.
 type taskState struct {
-	ended bool
+	ended, finished bool
 	// committed is the last checkpoint whose commits it has confirmed.
 	committed ID
 }
@@ -142,6 +142,8 @@ func (c *Coordinator) handle(event Event) {
 		c.attemptRunning(e)
 	case TaskEnded:
 		c.taskEnded(e)
+	case TaskFinished:
+		c.taskFinished(e)
 	case AttemptOver:
 		c.attemptOver(e)
 	case IDAllocated:
@@ -219,6 +221,12 @@ func (c *Coordinator) attemptRunning(e AttemptRunning) {
 	for _, t := range e.Ended {
 		c.end(t)
 	}
+	for _, t := range e.Finished {
+		c.end(t)
+		if c.tasks[t] != nil {
+			c.tasks[t].finished = true
+		}
+	}
 	c.finished, c.retry, c.lastCompletion = 0, time.Time{}, time.Time{}
 	c.due = time.Time{}
 	if c.config.Interval > 0 {
@@ -232,18 +240,18 @@ func (c *Coordinator) attemptRunning(e AttemptRunning) {
 // adopt tells running tasks what an earlier coordinator may have had no time to
 // say: which checkpoint was the last to complete, and that nothing else will.
 func (c *Coordinator) adopt() {
-	if c.lastID > 0 {
+	if c.latest == nil && c.lastID > 0 || c.latest != nil && c.lastID > c.latest.ID {
 		c.do(AbortTasks{Attempt: c.attempt, ID: c.lastID, Earlier: true, Reason: "the JobManager was restarted"})
 	}
 	if c.latest == nil {
 		return
 	}
-	c.notify(c.latest.ID)
 	// Only a checkpoint of this very attempt can be the end of its tasks: those of
 	// an attempt that was restored from a final one have yet to end again.
 	if c.latest.Final && c.latest.Attempt == c.attempt && c.allEnded() {
 		c.finished = c.latest.ID
 	}
+	c.notify(c.latest.ID)
 }
 
 func (c *Coordinator) taskEnded(e TaskEnded) {
@@ -264,6 +272,22 @@ func (c *Coordinator) end(task ids.Subtask) bool {
 	t.ended = true
 	c.ended++
 	return true
+}
+
+// taskFinished takes in that a task is no more to be waited for. It may have been
+// told so by a JobManager before this one.
+func (c *Coordinator) taskFinished(e TaskFinished) {
+	t := c.tasks[e.Task]
+	if e.Attempt != c.attempt || !c.running || t == nil || t.finished {
+		c.drop(e, e.Attempt, 0, "the attempt has no such task, or it has finished before")
+		return
+	}
+	c.end(e.Task)
+	answered := t.committed == c.notified
+	t.finished = true
+	if c.notified != 0 && !answered {
+		c.answeredBy(1)
+	}
 }
 
 func (c *Coordinator) allEnded() bool { return c.running && c.ended == len(c.order) }
@@ -297,17 +321,23 @@ func (c *Coordinator) sinksCommitted(e SinksCommitted) {
 		c.drop(e, e.Attempt, e.ID, "the attempt has no such task")
 		return
 	}
-	if c.notified == 0 || e.ID != c.notified || t.committed == e.ID {
+	if c.notified == 0 || e.ID != c.notified || t.committed == e.ID || t.finished {
 		c.drop(e, e.Attempt, e.ID, "checkpoint %d is the one to be committed, and known to be or not", c.notified)
 		return
 	}
 	t.committed = e.ID
-	c.unanswered--
+	c.answeredBy(1)
+}
+
+// answeredBy takes in that so many more tasks have answered, and lets all of them
+// finish if it was the final checkpoint and they were the last (C8).
+func (c *Coordinator) answeredBy(tasks int) {
+	c.unanswered -= tasks
 	if c.unanswered > 0 {
 		return
 	}
 	c.repeat = time.Time{}
-	if c.finished == e.ID {
+	if c.finished == c.notified {
 		c.finish()
 	}
 }
@@ -316,13 +346,24 @@ func (c *Coordinator) sinksCommitted(e SinksCommitted) {
 // have not answered for an earlier one need not: commits include what is older.
 func (c *Coordinator) notify(id ID) {
 	c.notified, c.unanswered = id, len(c.order)
-	c.sendNotification()
+	finished := 0
+	for _, t := range c.tasks {
+		if t.finished {
+			finished++
+		}
+	}
+	if c.unanswered > finished {
+		c.unanswered -= finished
+		c.sendNotification()
+		return
+	}
+	c.answeredBy(finished)
 }
 
 func (c *Coordinator) sendNotification() {
 	n := NotifyComplete{Attempt: c.attempt, ID: c.notified}
 	for _, task := range c.order {
-		if c.tasks[task].committed != c.notified {
+		if t := c.tasks[task]; !t.finished && t.committed != c.notified {
 			n.Tasks = append(n.Tasks, task)
 		}
 	}

@@ -11,9 +11,9 @@ type AttemptRunning struct {
 	Attempt ids.Attempt
 	// Tasks are all tasks of the attempt.
 	Tasks []ids.Subtask
-	// Ended are those that have ended their input. If one has FINISHED already,
-	// the caller confirms for it with [SinksCommitted].
-	Ended []ids.Subtask
+	// Ended are those that have ended their input, and Finished those of them that
+	// have FINISHED.
+	Ended, Finished []ids.Subtask
 	// Adopted says that the tasks were running before this coordinator existed:
 	// what an earlier one told them may be lost, and they may be at work on
 	// checkpoints that it does not know.
@@ -23,6 +23,13 @@ type AttemptRunning struct {
 // TaskEnded says that a task has come to the end of its input. It stays alive
 // until the job's final checkpoint has completed.
 type TaskEnded struct {
+	Attempt ids.Attempt
+	Task    ids.Subtask
+}
+
+// TaskFinished says that a task has FINISHED, as [FinishTasks] allows: it has
+// committed everything, and does not answer any more.
+type TaskFinished struct {
 	Attempt ids.Attempt
 	Task    ids.Subtask
 }
@@ -120,6 +127,7 @@ type Tick struct{}
 
 func (AttemptRunning) event()   {}
 func (TaskEnded) event()        {}
+func (TaskFinished) event()     {}
 func (AttemptOver) event()      {}
 func (IDAllocated) event()      {}
 func (IDRefused) event()        {}

@@ -40,7 +40,7 @@ func RedistributeKeys(old []KeyRange, parallelism int) ([][]KeyPart, error) {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int { return int(old[a].First) - int(old[b].First) })
+	slices.SortStableFunc(order, func(a, b int) int { return int(old[a].First) - int(old[b].First) })
 	next := 0
 	for _, i := range order {
 		r := old[i]

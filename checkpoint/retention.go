@@ -16,7 +16,8 @@ type RetentionEvent interface{ retentionEvent() }
 type RetentionAction interface{ retentionAction() }
 
 // StoredCheckpoint is a checkpoint that the metadata store has, as a JobManager
-// finds it when it starts.
+// finds it when it starts. One that the job was started from and has claimed is
+// among them, with an id below all that the job allocates.
 type StoredCheckpoint struct {
 	ID       ID
 	Metadata string
@@ -86,8 +87,8 @@ type JobEnded struct{ Delete bool }
 // answers.
 type RemovePointer struct{ ID ID }
 
-// DeleteFiles deletes files from checkpoint storage; that one does not exist is
-// success. [FilesDeleted] and [FilesNotDeleted] answer.
+// DeleteFiles deletes files from checkpoint storage, in this order; that one does
+// not exist is success. [FilesDeleted] and [FilesNotDeleted] answer.
 type DeleteFiles struct{ Names []string }
 
 // Damaged says that a checkpoint under way names a file whose deletion
@@ -306,8 +307,8 @@ func (r *Retention) completed(c Record) {
 		r.checkpoints = append(r.checkpoints, &stored{id: c.ID, metadata: c.Metadata, files: slices.Clone(c.Files)})
 		r.sort()
 	}
-	r.subsume()
 	r.collect()
+	r.subsume()
 }
 
 func (r *Retention) aborted(id ID) {
@@ -333,8 +334,8 @@ func (r *Retention) restoreEnded(id ID) {
 		return
 	}
 	delete(r.restoring, id)
-	r.subsume()
 	r.collect()
+	r.subsume()
 }
 
 // subsume removes the pointers of checkpoints beyond the newest ones, the oldest
@@ -379,8 +380,8 @@ func (r *Retention) pointerRemoved(id ID) {
 		return
 	}
 	s.gone, s.retry = true, time.Time{}
-	r.subsume()
 	r.collect()
+	r.subsume()
 }
 
 // collect deletes the files of checkpoints whose pointers are gone, which nobody

@@ -124,7 +124,7 @@ func (c *Coordinator) fail(reason string) {
 		return
 	}
 	c.do(FailJob{Attempt: c.attempt, Reason: fmt.Sprintf(
-		"exceeded execution.checkpointing.tolerable-failed-checkpoints (%d): %s", c.config.TolerableFailed, reason,
+		"exceeded checkpoint tolerable failure threshold (execution.checkpointing.tolerable-failed-checkpoints: %d): %s", c.config.TolerableFailed, reason,
 	)})
 	c.failures, c.failing, c.allocation = 0, true, nil
 }

@@ -97,14 +97,12 @@ func (j *simJobManager) recoverAttempt() {
 		if t.ended {
 			running.Ended = append(running.Ended, t.id)
 		}
+		if t.finished {
+			running.Finished = append(running.Finished, t.id)
+		}
 	}
 	j.running = true
 	j.step(running)
-	for _, t := range w.tasks {
-		if t.finished && !j.dead && w.store.newest() != nil {
-			j.step(SinksCommitted{Attempt: t.attempt, ID: w.store.newest().ID, Task: t.id})
-		}
-	}
 }
 
 // step gives the coordinator an event and carries out what it answers. The

@@ -59,7 +59,7 @@ func (t *simTask) source() bool { return t.id.Vertex == 0 }
 // progress does some of a task's work.
 func (t *simTask) progress() {
 	switch {
-	case t.dead || !t.restored || t.finished:
+	case t.dead || !t.restored:
 	case t.ended:
 		if t.w.happens(20) {
 			t.sayEnded()
@@ -72,7 +72,11 @@ func (t *simTask) progress() {
 }
 
 func (t *simTask) sayEnded() {
-	if !t.ended || t.finished || t.dead {
+	if !t.ended || t.dead {
+		return
+	}
+	if t.finished {
+		t.w.toJobManager(TaskFinished{Attempt: t.attempt, Task: t.id})
 		return
 	}
 	t.w.toJobManager(TaskEnded{Attempt: t.attempt, Task: t.id})
@@ -335,4 +339,5 @@ func (t *simTask) finish() {
 		t.w.failf("C8: %s may finish, and %d transactions and %d records are not committed", t.id, len(t.commits.Outstanding()), len(t.open))
 	}
 	t.finished = true
+	t.sayEnded()
 }

@@ -262,6 +262,9 @@ func (w *world) checkProgress() {
 func (w *world) picture() string {
 	text := fmt.Sprintf("%d messages, %d requests, restart at %s, running %t, restoring %t, %d unread", len(w.messages), len(w.ops),
 		w.jm.restart, w.jm.running, w.jm.restoring != nil, len(w.jm.unread))
+	c := w.jm.c
+	text += fmt.Sprintf("\nattempt %d, running %t, failing %t, %d of %d ended, finished %d, notified %d, %d unanswered, latest %+v, %d allocated",
+		c.attempt, c.running, c.failing, c.ended, len(c.order), c.finished, c.notified, c.unanswered, c.latest, c.allocated)
 	for _, p := range w.jm.c.pending {
 		text += fmt.Sprintf("\npending %d, phase %d, %d of %d tasks, final %t", p.id, p.phase, p.count, len(p.tasks), p.final)
 	}
