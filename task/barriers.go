@@ -19,6 +19,8 @@ type barriers struct {
 	// announced, by id. Those up to settled are over: complete here, or given up.
 	pending []*alignment
 	settled uint64
+	// skipped are those above settled that were given up by themselves.
+	skipped []uint64
 }
 
 // barrierChannel is one of the channels.
@@ -52,15 +54,15 @@ func (b *barriers) announce(id uint64, timestamp int64) (complete []alignment) {
 func (b *barriers) arrive(channel int, id uint64, timestamp int64) (begun bool, complete []alignment) {
 	c := &b.channels[channel]
 	c.last = max(c.last, id)
+	if b.exactlyOnce {
+		// The channel does not deliver the barriers of older ones any more.
+		b.giveUp(id - 1)
+	}
 	a := b.note(id, timestamp)
 	if a == nil {
 		return false, nil
 	}
 	begun, a.begun = !a.begun, true
-	if b.exactlyOnce {
-		// The channel does not deliver the barriers of older ones any more.
-		b.giveUp(id - 1)
-	}
 	return begun, b.settle()
 }
 
@@ -73,18 +75,28 @@ func (b *barriers) end(channel int) (complete []alignment) {
 	return b.settle()
 }
 
-// abort gives a checkpoint up, and those before it.
-func (b *barriers) abort(id uint64) { b.giveUp(id) }
+// abort gives a checkpoint up; earlier tells that this holds for those before it, too.
+func (b *barriers) abort(id uint64, earlier bool) {
+	if earlier {
+		b.giveUp(id)
+		return
+	}
+	if id > b.settled && !slices.Contains(b.skipped, id) {
+		b.skipped = append(b.skipped, id)
+	}
+	b.pending = slices.DeleteFunc(b.pending, func(a *alignment) bool { return a.id == id })
+}
 
-// waits reports whether a channel must not be read now.
+// waits reports whether a channel must not be read now: it has delivered a barrier
+// that others have not.
 func (b *barriers) waits(channel int) bool {
 	c := &b.channels[channel]
-	return b.exactlyOnce && !c.ended && c.last > b.settled
+	return b.exactlyOnce && !c.ended && slices.ContainsFunc(b.pending, func(a *alignment) bool { return a.id == c.last })
 }
 
 // note returns the alignment of a checkpoint, nil if it is over.
 func (b *barriers) note(id uint64, timestamp int64) *alignment {
-	if id <= b.settled {
+	if id <= b.settled || slices.Contains(b.skipped, id) {
 		return nil
 	}
 	i, found := slices.BinarySearchFunc(b.pending, id, func(a *alignment, id uint64) int {
@@ -105,6 +117,7 @@ func (b *barriers) note(id uint64, timestamp int64) *alignment {
 func (b *barriers) giveUp(id uint64) {
 	b.settled = max(b.settled, id)
 	b.pending = slices.DeleteFunc(b.pending, func(a *alignment) bool { return a.id <= b.settled })
+	b.skipped = slices.DeleteFunc(b.skipped, func(id uint64) bool { return id <= b.settled })
 }
 
 // settle takes out what has come on all channels. What is older than a complete

@@ -207,7 +207,7 @@ func TestBarriersGivenUp(t *testing.T) {
 	if begun, complete := b.arrive(0, 1, 0); !begun || len(complete) > 0 || !b.waits(0) || b.waits(1) {
 		t.Fatalf("after the first barrier: %+v", b)
 	}
-	b.abort(1)
+	b.abort(1, true)
 	if b.waits(0) {
 		t.Fatal("channel 0 waits for a checkpoint that was aborted")
 	}
@@ -220,5 +220,16 @@ func TestBarriersGivenUp(t *testing.T) {
 	}
 	if _, complete := b.arrive(0, 3, 0); len(complete) != 1 || complete[0].id != 3 {
 		t.Fatalf("checkpoint 3: %v", complete)
+	}
+	b.announce(4, 0)
+	b.abort(5, false) // which nobody has heard of yet
+	if _, complete := b.arrive(1, 4, 0); len(complete) > 0 || !b.waits(1) {
+		t.Fatal("checkpoint 4 was given up with the one after it")
+	}
+	if _, complete := b.arrive(0, 4, 0); len(complete) != 1 {
+		t.Fatalf("checkpoint 4: %v", complete)
+	}
+	if begun, complete := b.arrive(0, 5, 0); begun || len(complete) > 0 || b.waits(0) {
+		t.Fatalf("the barrier of an aborted checkpoint counts: %+v", b)
 	}
 }

@@ -3,6 +3,7 @@ package task
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirstream/weir/internal/dataflow"
@@ -116,6 +117,8 @@ type taken struct {
 	aligned  time.Duration
 	delay    time.Duration
 	sync     time.Duration
+	// aborted tells that nobody wants it any more.
+	aborted atomic.Bool
 }
 
 // close lets go of what was captured.

@@ -138,9 +138,7 @@ type Host struct {
 		sync.Mutex
 		started  bool
 		canceled bool
-		// aborted are the checkpoints up to this one, writing the snapshots that are
-		// being written.
-		aborted uint64
+		// writing are the snapshots that are being written.
 		writing map[*taken]bool
 	}
 }

@@ -18,19 +18,19 @@ func (h *Host) Trigger(id uint64, timestamp int64) {
 	h.tell(func(t *task) error { return t.head.announce(alignment{id: id, timestamp: timestamp}) })
 }
 
-// Abort says that a checkpoint, and those before it, will not be complete. Snapshots
-// of them may still come, and are to be disposed of.
-func (h *Host) Abort(id uint64) {
+// Abort says that a checkpoint will not be complete, and with earlier those before it.
+// Snapshots of them may still come, and are to be disposed of.
+func (h *Host) Abort(id uint64, earlier bool) {
 	h.mu.Lock()
-	h.mu.aborted = max(h.mu.aborted, id)
 	for s := range h.mu.writing {
-		if s.id <= id {
+		if s.id == id || earlier && s.id < id {
+			s.aborted.Store(true)
 			s.close()
 		}
 	}
 	h.mu.Unlock()
 	h.tell(func(t *task) error {
-		t.head.abort(id)
+		t.head.abort(id, earlier)
 		return nil
 	})
 }
@@ -81,7 +81,7 @@ func (h *Host) written(s *taken) (aborted bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.mu.writing, s)
-	return s.id <= h.mu.aborted
+	return s.aborted.Load()
 }
 
 func (h *Host) writeSnapshot(id ids.Subtask, t *task, s *taken) *Snapshot {

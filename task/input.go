@@ -31,8 +31,8 @@ type head interface {
 	// announce says that a checkpoint was triggered: the chain takes its snapshot as
 	// soon as nothing that belongs to it is to come any more.
 	announce(a alignment) error
-	// abort says that a checkpoint, and those before it, will not be.
-	abort(id uint64)
+	// abort says that a checkpoint will not be, and with earlier those before it.
+	abort(id uint64, earlier bool)
 }
 
 // inputHead reads what arrives from other tasks.
@@ -221,9 +221,9 @@ func (h *inputHead) announce(a alignment) error {
 	return h.take(h.barriers.announce(a.id, a.timestamp))
 }
 
-// abort gives up a checkpoint, and those before it.
-func (h *inputHead) abort(id uint64) {
-	h.barriers.abort(id)
+// abort implements [head].
+func (h *inputHead) abort(id uint64, earlier bool) {
+	h.barriers.abort(id, earlier)
 	h.goOn()
 }
 

@@ -81,7 +81,7 @@ func (c *checkpoints) each(name string, f func(file *restoredFile, section int) 
 				continue
 			}
 			if err := f(file, i); err != nil {
-				return fmt.Errorf("restore %q of operator %s from %s: %w", name, c.operator, file.Path, err)
+				return fmt.Errorf("restore %q of operator %s: %w (from %s)", name, c.operator, err, file.Path)
 			}
 		}
 	}

@@ -292,7 +292,8 @@ func (h *sourceHead[T]) announce(a alignment) error {
 	return h.ctx.afterResults(func() error { return h.ctx.checkpoints.take(a, 0) })
 }
 
-func (h *sourceHead[T]) abort(id uint64) { h.taken = max(h.taken, id) }
+// abort implements [head]. The next one that is announced is newer in any case.
+func (h *sourceHead[T]) abort(id uint64, _ bool) { h.taken = max(h.taken, id) }
 
 // ready leaves out what must not be read now: that changes with a message.
 func (h *sourceHead[T]) ready() []<-chan struct{} {

@@ -36,9 +36,13 @@ func stateCodecOf[A any]() (stateCodec[A], error) {
 	if err != nil {
 		return stateCodec[A]{}, fmt.Errorf("values of type %v cannot be written to a snapshot: %w", reflect.TypeFor[A](), err)
 	}
-	s := stateCodec[A]{append: c.Append, reader: func([]byte) (func(string, *A) (string, error), error) {
+	s := stateCodec[A]{shape: c.Shape(), append: c.AppendState, reader: func(shape []byte) (func(string, *A) (string, error), error) {
+		r, err := c.StateReader(shape)
+		if err != nil {
+			return nil, err
+		}
 		return func(src string, a *A) (string, error) {
-			n, err := c.Decode(src, a)
+			n, err := r.Decode(src, a)
 			if err != nil {
 				return "", err
 			}

@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/weirstream/weir/internal/key"
 	"github.com/weirstream/weir/state/memory"
@@ -36,6 +37,18 @@ func writeTable[K comparable, A any](w *keyedWriter[K], s *memory.Snapshot[K, A]
 	return nil
 }
 
+// keyedSection has the shapes of the keys and of what is kept for each.
+func keyedSection[K comparable](kind *key.Kind[K], shape []byte) []byte {
+	return slices.Concat(appendUvarint(nil, uint64(len(kind.Shape()))), kind.Shape(), shape)
+}
+
+// registerKeyed adds a section of entries of keys to the task's snapshots.
+func registerKeyed[K comparable](ctx *Context, name string, kind *key.Kind[K], shape []byte, f func() capture) {
+	if ctx.checkpoints != nil {
+		ctx.register(name, snapshot.Keyed, keyedSection(kind, shape), f)
+	}
+}
+
 // tableCapture is the capture of one table.
 func tableCapture[K comparable, A any](kind *key.Kind[K], t *memory.Table[K, A], append func(dst []byte, a *A) []byte) capture {
 	s := t.Snapshot()
@@ -61,7 +74,7 @@ func registerTable[K comparable, A any](ctx *Context, name string, kind *key.Kin
 		clone = c.clone
 	}
 	t.CloneWith(clone)
-	ctx.register(name, snapshot.Keyed, c.shape, func() capture { return tableCapture(kind, t, c.append) })
+	registerKeyed(ctx, name, kind, c.shape, func() capture { return tableCapture(kind, t, c.append) })
 	return restoreKeyed(ctx, name, kind, func(shape []byte) (func(K, string) error, error) {
 		read, err := c.reader(shape)
 		return func(k K, src string) error {
@@ -87,7 +100,14 @@ func restoreKeyed[K comparable](ctx *Context, name string, kind *key.Kind[K], be
 	}
 	first, end := key.GroupRange(ctx.Subtask, ctx.Parallelism)
 	return ctx.checkpoints.each(name, func(f *restoredFile, section int) error {
-		take, err := begin(f.reader.Sections()[section].Shape)
+		keys, values, err := takeBytes(string(f.reader.Sections()[section].Shape))
+		if err != nil {
+			return fmt.Errorf("its shape: %w", err)
+		}
+		if err := kind.Accepts([]byte(keys)); err != nil {
+			return err
+		}
+		take, err := begin([]byte(values))
 		if err != nil {
 			return err
 		}

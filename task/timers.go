@@ -189,7 +189,7 @@ func (t *timers[K]) down(place int) {
 // register adds the timers to the task's snapshots, and takes what is restored. The
 // entry of a timer is its key, its time, and its place among those of one time.
 func (t *timers[K]) register(ctx *Context, name string, kind *key.Kind[K]) error {
-	ctx.register(name, snapshot.Keyed, nil, func() capture { return t.capture(kind) })
+	registerKeyed(ctx, name, kind, nil, func() capture { return t.capture(kind) })
 	var found []restoredTimer[K]
 	err := restoreKeyed(ctx, name, kind, func([]byte) (func(K, string) error, error) {
 		return func(k K, src string) error {

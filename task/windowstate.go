@@ -30,7 +30,7 @@ func (p *panes[K, A]) register(ctx *Context, lateness int64, adder any) error {
 	if err != nil {
 		return err
 	}
-	ctx.register(paneSection, snapshot.Keyed, c.shape, func() capture { return p.capture(c) })
+	registerKeyed(ctx, paneSection, p.kind, c.shape, func() capture { return p.capture(c) })
 	err = restoreKeyed(ctx, paneSection, p.kind, func(shape []byte) (func(K, string) error, error) {
 		read, err := c.reader(shape)
 		return func(k K, src string) error {
@@ -127,7 +127,7 @@ func (r *slidingReceiver[K, T, A, O]) register() error {
 		r.advance(watermark)
 	}
 	s := r.store
-	r.ctx.register(paneSection, snapshot.Keyed, c.shape, func() capture { return s.capture(c) })
+	registerKeyed(r.ctx, paneSection, s.ids.kind, c.shape, func() capture { return s.capture(c) })
 	return restoreKeyed(r.ctx, paneSection, s.ids.kind, func(shape []byte) (func(K, string) error, error) {
 		read, err := c.reader(shape)
 		return func(k K, src string) error {
@@ -199,7 +199,7 @@ func (r *sessionReceiver[K, T, A, O]) register() error {
 	if r.watermark, err = r.ctx.registerTime(watermarkSection, func() int64 { return r.watermark }); err != nil {
 		return err
 	}
-	r.ctx.register("sessions", snapshot.Keyed, c.shape, func() capture { return r.capture(kind, c) })
+	registerKeyed(r.ctx, "sessions", kind, c.shape, func() capture { return r.capture(kind, c) })
 	return restoreKeyed(r.ctx, "sessions", kind, func(shape []byte) (func(K, string) error, error) {
 		read, err := c.reader(shape)
 		return func(k K, src string) error {

@@ -110,7 +110,7 @@ func (s *session) obey(m *workerv1.SessionResponse) {
 	case *workerv1.SessionResponse_TriggerCheckpoint:
 		s.host.Trigger(m.TriggerCheckpoint.GetCheckpoint(), m.TriggerCheckpoint.GetTimestampMs())
 	case *workerv1.SessionResponse_AbortCheckpoint:
-		s.host.Abort(m.AbortCheckpoint.GetCheckpoint())
+		s.host.Abort(m.AbortCheckpoint.GetCheckpoint(), m.AbortCheckpoint.GetEarlier())
 	case *workerv1.SessionResponse_CompleteCheckpoint:
 		s.host.Complete(m.CompleteCheckpoint.GetCheckpoint())
 	case *workerv1.SessionResponse_FinishTasks:

@@ -184,7 +184,9 @@ func (h *fakeHost) Trigger(checkpoint uint64, timestamp int64) {
 	h.checkpoints(fmt.Sprintf("trigger %d at %d", checkpoint, timestamp))
 }
 
-func (h *fakeHost) Abort(checkpoint uint64) { h.checkpoints(fmt.Sprintf("abort %d", checkpoint)) }
+func (h *fakeHost) Abort(checkpoint uint64, earlier bool) {
+	h.checkpoints(fmt.Sprintf("abort %d earlier %v", checkpoint, earlier))
+}
 
 func (h *fakeHost) Complete(checkpoint uint64) { h.checkpoints(fmt.Sprintf("complete %d", checkpoint)) }
 func (h *fakeHost) Finish()                    { h.checkpoints("finish") }

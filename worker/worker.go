@@ -45,7 +45,7 @@ type host interface {
 	AssignSplits(vertex, subtask int, splits []task.Split, noMore bool) error
 	Align(vertex, subtask int, group string, limit int64) error
 	Trigger(checkpoint uint64, timestamp int64)
-	Abort(checkpoint uint64)
+	Abort(checkpoint uint64, earlier bool)
 	Complete(checkpoint uint64)
 	Finish()
 	Metrics() []task.Metrics

@@ -1300,10 +1300,12 @@ func (x *TriggerCheckpoint) GetTimestampMs() int64 {
 	return 0
 }
 
-// AbortCheckpoint says that a checkpoint, and those before it, will not be complete.
+// AbortCheckpoint says that a checkpoint will not be complete.
 type AbortCheckpoint struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Checkpoint    uint64                 `protobuf:"varint,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint uint64                 `protobuf:"varint,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// This holds for those before it, too.
+	Earlier       bool `protobuf:"varint,2,opt,name=earlier,proto3" json:"earlier,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1343,6 +1345,13 @@ func (x *AbortCheckpoint) GetCheckpoint() uint64 {
 		return x.Checkpoint
 	}
 	return 0
+}
+
+func (x *AbortCheckpoint) GetEarlier() bool {
+	if x != nil {
+		return x.Earlier
+	}
+	return false
 }
 
 // CompleteCheckpoint says that a checkpoint is complete: sinks commit what they have
@@ -3018,11 +3027,12 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x04R\n" +
 	"checkpoint\x12!\n" +
-	"\ftimestamp_ms\x18\x02 \x01(\x03R\vtimestampMs\"1\n" +
+	"\ftimestamp_ms\x18\x02 \x01(\x03R\vtimestampMs\"K\n" +
 	"\x0fAbortCheckpoint\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x04R\n" +
-	"checkpoint\"4\n" +
+	"checkpoint\x12\x18\n" +
+	"\aearlier\x18\x02 \x01(\bR\aearlier\"4\n" +
 	"\x12CompleteCheckpoint\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x04R\n" +
