@@ -16,6 +16,7 @@ import (
 
 func TestDirectory(t *testing.T) {
 	conformance(t, func(t *testing.T) func(ids.JobID) storage.Storage {
+		t.Helper()
 		root := t.TempDir()
 		t.Cleanup(func() {
 			for _, name := range tree(t, root) {

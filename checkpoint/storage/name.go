@@ -56,7 +56,10 @@ func Writer(name string) (checkpoint.ID, bool) {
 		return 0, false // FormatUint writes neither signs nor zeros ahead
 	}
 	id, err := strconv.ParseUint(digits, 10, 64)
-	return checkpoint.ID(id), err == nil
+	if err != nil {
+		return 0, false
+	}
+	return checkpoint.ID(id), true
 }
 
 // checkName refuses what is not a directory and a file in it, and what could be a

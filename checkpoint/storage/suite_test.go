@@ -24,7 +24,8 @@ import (
 // job; all that a test opens have the same location, and each test has one of its
 // own.
 func conformance(t *testing.T, location func(t *testing.T) (open func(ids.JobID) storage.Storage)) {
-	for name, test := range map[string]func(*testing.T, func(ids.JobID) storage.Storage){
+	t.Helper()
+	for name, test := range map[string]func(suite){
 		"what is stored is read":       storedIsRead,
 		"nothing is overwritten":       nothingOverwritten,
 		"content is verified":          contentVerified,
@@ -40,18 +41,24 @@ func conformance(t *testing.T, location func(t *testing.T) (open func(ids.JobID)
 		"random lives":                 randomLives,
 		"put beside delete":            putBesideDelete,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, location(t)) })
+		t.Run(name, func(t *testing.T) { test(suite{T: t, open: location(t)}) })
 	}
 }
 
-func put(t *testing.T, s storage.Storage, name, content string) {
+// suite is a test of the conformance suite.
+type suite struct {
+	*testing.T
+	open func(ids.JobID) storage.Storage
+}
+
+func put(t testing.TB, s storage.Storage, name, content string) {
 	t.Helper()
 	if err := s.Put(t.Context(), name, 1, storage.Bytes([]byte(content))); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func get(t *testing.T, s storage.Storage, name string) string {
+func get(t testing.TB, s storage.Storage, name string) string {
 	t.Helper()
 	b, err := storage.Read(t.Context(), s, name, 1<<30)
 	if err != nil {
@@ -61,7 +68,7 @@ func get(t *testing.T, s storage.Storage, name string) string {
 }
 
 // list returns the files of a job with their sizes.
-func list(t *testing.T, s storage.Storage) map[string]int64 {
+func list(t testing.TB, s storage.Storage) map[string]int64 {
 	t.Helper()
 	all := map[string]int64{}
 	for e, err := range s.List(t.Context()) {
@@ -76,8 +83,8 @@ func list(t *testing.T, s storage.Storage) map[string]int64 {
 	return all
 }
 
-func storedIsRead(t *testing.T, open func(ids.JobID) storage.Storage) {
-	s := open(ids.NewJobID())
+func storedIsRead(t suite) {
+	s := t.open(ids.NewJobID())
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i, size := range []int{0, 1, 4095, 256 << 10, 256<<10 + 1, 3 << 20} {
 		content := make([]byte, size)
@@ -112,9 +119,9 @@ func storedIsRead(t *testing.T, open func(ids.JobID) storage.Storage) {
 	}
 }
 
-func nothingOverwritten(t *testing.T, open func(ids.JobID) storage.Storage) {
+func nothingOverwritten(t suite) {
 	job := ids.NewJobID()
-	first, second := open(job), open(job)
+	first, second := t.open(job), t.open(job)
 	put(t, first, storage.MetadataName(1), "the first")
 	for _, content := range []string{"another", "the first", ""} {
 		err := second.Put(t.Context(), storage.MetadataName(1), 2, storage.Bytes([]byte(content)))
@@ -146,8 +153,8 @@ func (f failing) ReadAt(b []byte, at int64) (int, error) {
 }
 
 // contentVerified: what is not what it is said to be does not become visible (d11).
-func contentVerified(t *testing.T, open func(ids.JobID) storage.Storage) {
-	s := open(ids.NewJobID())
+func contentVerified(t suite) {
+	s := t.open(ids.NewJobID())
 	content := bytes.Repeat([]byte("content."), 100_000)
 	for name, change := range map[string]func(c *storage.Content){
 		"another digest":    func(c *storage.Content) { c.Digest[0]++ },
@@ -174,7 +181,7 @@ func contentVerified(t *testing.T, open func(ids.JobID) storage.Storage) {
 	put(t, s, storage.TaskName(1, ids.Subtask{}), "it is not taken")
 }
 
-func oneWriterWins(t *testing.T, open func(ids.JobID) storage.Storage) {
+func oneWriterWins(t suite) {
 	job := ids.NewJobID()
 	for round := range 20 {
 		name := storage.MetadataName(checkpoint.ID(round + 1))
@@ -183,7 +190,7 @@ func oneWriterWins(t *testing.T, open func(ids.JobID) storage.Storage) {
 		group := goroutine.New(t.Context())
 		for i := range 4 {
 			content := fmt.Sprintf("writer %d", i)
-			s := open(job)
+			s := t.open(job)
 			group.Go(func(ctx context.Context) error {
 				err := s.Put(ctx, name, 1, storage.Bytes([]byte(content)))
 				if err == nil && winners.Add(1) == 1 {
@@ -198,14 +205,14 @@ func oneWriterWins(t *testing.T, open func(ids.JobID) storage.Storage) {
 		if err := group.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		if got := get(t, open(job), name); winners.Load() != 1 || got != winner {
+		if got := get(t, t.open(job), name); winners.Load() != 1 || got != winner {
 			t.Fatalf("%d writers were told that they have stored it; %q was, %q is stored", winners.Load(), winner, got)
 		}
 	}
 }
 
-func ensureIsIdempotent(t *testing.T, open func(ids.JobID) storage.Storage) {
-	s := open(ids.NewJobID())
+func ensureIsIdempotent(t suite) {
+	s := t.open(ids.NewJobID())
 	for attempt := range ids.Attempt(3) {
 		if err := storage.Ensure(t.Context(), s, storage.MetadataName(1), attempt, storage.Bytes([]byte("one"))); err != nil {
 			t.Errorf("time %d: %v", attempt, err)
@@ -221,8 +228,8 @@ func ensureIsIdempotent(t *testing.T, open func(ids.JobID) storage.Storage) {
 	}
 }
 
-func deleteIsIdempotent(t *testing.T, open func(ids.JobID) storage.Storage) {
-	s := open(ids.NewJobID())
+func deleteIsIdempotent(t suite) {
+	s := t.open(ids.NewJobID())
 	put(t, s, storage.MetadataName(1), "m")
 	put(t, s, storage.TaskName(1, ids.Subtask{}), "t")
 	for range 3 {
@@ -241,8 +248,8 @@ func deleteIsIdempotent(t *testing.T, open func(ids.JobID) storage.Storage) {
 	}
 }
 
-func jobsAreApart(t *testing.T, open func(ids.JobID) storage.Storage) {
-	one, other := open(ids.NewJobID()), open(ids.NewJobID())
+func jobsAreApart(t suite) {
+	one, other := t.open(ids.NewJobID()), t.open(ids.NewJobID())
 	put(t, one, storage.MetadataName(1), "one")
 	put(t, other, storage.MetadataName(1), "other")
 	put(t, other, storage.SharedName(1, "x"), "shared")
@@ -263,8 +270,8 @@ func jobsAreApart(t *testing.T, open func(ids.JobID) storage.Storage) {
 	}
 }
 
-func badNames(t *testing.T, open func(ids.JobID) storage.Storage) {
-	s := open(ids.NewJobID())
+func badNames(t suite) {
+	s := t.open(ids.NewJobID())
 	for _, name := range []string{
 		"", ".", "..", "/", "x", "chk-1", "chk-1/", "/chk-1/x", "chk-1/../x", "../x", "chk-1/./x", "chk-1//x", "chk-1/a/b",
 		"chk-1/.x", ".chk/x", "chk-1/x\x00", "chk-1/a\\b", "chk-1/" + strings.Repeat("x", 201),
@@ -284,8 +291,8 @@ func badNames(t *testing.T, open func(ids.JobID) storage.Storage) {
 	}
 }
 
-func canceled(t *testing.T, open func(ids.JobID) storage.Storage) {
-	s := open(ids.NewJobID())
+func canceled(t suite) {
+	s := t.open(ids.NewJobID())
 	put(t, s, storage.MetadataName(1), "m")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("the job was canceled")
@@ -306,8 +313,8 @@ func canceled(t *testing.T, open func(ids.JobID) storage.Storage) {
 	}
 }
 
-func fetchVerifies(t *testing.T, open func(ids.JobID) storage.Storage) {
-	s := open(ids.NewJobID())
+func fetchVerifies(t suite) {
+	s := t.open(ids.NewJobID())
 	content := strings.Repeat("0123456789", 100_000)
 	put(t, s, storage.MetadataName(1), content)
 	size, digest := int64(len(content)), sha256.Sum256([]byte(content))
@@ -329,8 +336,8 @@ func fetchVerifies(t *testing.T, open func(ids.JobID) storage.Storage) {
 	}
 }
 
-func checkLeavesNothing(t *testing.T, open func(ids.JobID) storage.Storage) {
-	s := open(ids.NewJobID())
+func checkLeavesNothing(t suite) {
+	s := t.open(ids.NewJobID())
 	for range 2 {
 		if err := s.Check(t.Context()); err != nil {
 			t.Error(err)
@@ -344,8 +351,8 @@ func checkLeavesNothing(t *testing.T, open func(ids.JobID) storage.Storage) {
 	}
 }
 
-func cleanUpKeeps(t *testing.T, open func(ids.JobID) storage.Storage) {
-	s := open(ids.NewJobID())
+func cleanUpKeeps(t suite) {
+	s := t.open(ids.NewJobID())
 	if err := s.CleanUp(t.Context(), 1); err != nil {
 		t.Errorf("of a job that has stored nothing: %v", err)
 	}
@@ -360,13 +367,13 @@ func cleanUpKeeps(t *testing.T, open func(ids.JobID) storage.Storage) {
 }
 
 // randomLives compares random operations with a map.
-func randomLives(t *testing.T, open func(ids.JobID) storage.Storage) {
+func randomLives(t suite) {
 	const seed = 7
 	rng := rand.New(rand.NewPCG(seed, seed))
 	job := ids.NewJobID()
 	model := map[string]string{}
 	for step := range 400 {
-		s := open(job)
+		s := t.open(job)
 		name := storage.TaskName(checkpoint.ID(1+rng.IntN(4)), ids.Subtask{Index: rng.IntN(3)})
 		_, stored := model[name]
 		switch rng.IntN(4) {
@@ -395,18 +402,18 @@ func randomLives(t *testing.T, open func(ids.JobID) storage.Storage) {
 	for name, content := range model {
 		want[name] = int64(len(content))
 	}
-	if got := list(t, open(job)); !maps.Equal(got, want) {
+	if got := list(t, t.open(job)); !maps.Equal(got, want) {
 		t.Errorf("%v is stored, want %v", got, want)
 	}
 }
 
 // putBesideDelete stores and deletes the only file of a checkpoint while another
 // process does the same with another file of it.
-func putBesideDelete(t *testing.T, open func(ids.JobID) storage.Storage) {
+func putBesideDelete(t suite) {
 	job := ids.NewJobID()
 	group := goroutine.New(t.Context())
 	for i := range 2 {
-		s := open(job)
+		s := t.open(job)
 		group.Go(func(ctx context.Context) error {
 			name := storage.TaskName(1, ids.Subtask{Index: i})
 			for range 100 {
@@ -427,7 +434,7 @@ func putBesideDelete(t *testing.T, open func(ids.JobID) storage.Storage) {
 	if err := group.Wait(); err != nil {
 		t.Error(err)
 	}
-	if got := slices.Collect(maps.Keys(list(t, open(job)))); len(got) != 0 {
+	if got := slices.Collect(maps.Keys(list(t, t.open(job)))); len(got) != 0 {
 		t.Errorf("%v is left", got)
 	}
 }
