@@ -147,7 +147,8 @@ var importLaw = []room{
 	{
 		dir: "checkpoint/storage", not: "what is in the files that it stores, and who decides about them",
 		may: map[string]string{
-			"leaves": anyone,
+			"leaves":     anyone,
+			"checkpoint": "the names of files have the ids of checkpoints",
 		},
 	},
 	{
@@ -169,6 +170,7 @@ var importLaw = []room{
 	{
 		dir: "taskmanager", not: "operators and user code, and the JobManager but for its messages",
 		may: map[string]string{
+			"checkpoint":         "it stores the snapshots of its workers",
 			"leaves":            anyone,
 			"internal/config":   "the daemon's settings",
 			"internal/dataflow": "it compares the plans of two runs and names what differs",
