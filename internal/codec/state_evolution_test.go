@@ -183,7 +183,9 @@ func TestEvolutionOfOwn(t *testing.T) {
 		R   reversed
 	}
 	was := v1{
-		temperature(3), reversed{"abc"}, number, 1, &url.URL{Host: "h"}, durationpb.New(5),
+		temperature(3),
+		reversed{"abc"},
+		number, 1, &url.URL{Host: "h"}, durationpb.New(5),
 		&circle{2, square{"s"}}, &circle{1, &circle{}}, nil,
 	}
 	same := was
