@@ -1,6 +1,7 @@
 package task
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -14,18 +15,24 @@ var errGivenUp = errors.New("the checkpoint was given up")
 // Restored is the snapshot of a subtask of the job's vertex, as it was.
 type Restored struct {
 	Vertex, Subtask, Parallelism int
-	// Path is the file; empty if the subtask had no state.
-	Path string
+	// Path is the file; Inline is the file itself where it has none.
+	Path   string
+	Inline []byte
 }
 
 // restoredFile is one that is open.
 type restoredFile struct {
 	Restored
+	// file is nil for one that is inline.
 	file   *os.File
 	reader *snapshot.Reader
 }
 
 func openRestored(r Restored) (*restoredFile, error) {
+	if r.Path == "" {
+		reader, err := snapshot.Open(bytes.NewReader(r.Inline), int64(len(r.Inline)))
+		return &restoredFile{Restored: r, reader: reader}, err
+	}
 	f, err := os.Open(r.Path)
 	if err != nil {
 		return nil, err
@@ -41,6 +48,13 @@ func openRestored(r Restored) (*restoredFile, error) {
 	return &restoredFile{Restored: r, file: f, reader: reader}, nil
 }
 
+func (f *restoredFile) close() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
+}
+
 // openRestored opens the snapshots that this subtask may begin with: its own, or those
 // of all where the parallelism was another one.
 func (c *Context) openRestored(vertex int, all []Restored) error {
@@ -48,7 +62,7 @@ func (c *Context) openRestored(vertex int, all []Restored) error {
 		return nil
 	}
 	for _, r := range all {
-		if r.Vertex != vertex || r.Path == "" || r.Parallelism == c.Parallelism && r.Subtask != c.Subtask {
+		if r.Vertex != vertex || r.Parallelism == c.Parallelism && r.Subtask != c.Subtask {
 			continue
 		}
 		f, err := openRestored(r)
@@ -66,7 +80,7 @@ func (c *Context) closeRestored() (err error) {
 		return nil
 	}
 	for _, f := range c.checkpoints.restored {
-		err = errors.Join(err, f.file.Close())
+		err = errors.Join(err, f.close())
 	}
 	c.checkpoints.restored = nil
 	return err
@@ -81,7 +95,7 @@ func (c *checkpoints) each(name string, f func(file *restoredFile, section int) 
 				continue
 			}
 			if err := f(file, i); err != nil {
-				return fmt.Errorf("restore %q of operator %s: %w (from %s)", name, c.operator, err, file.Path)
+				return fmt.Errorf("restore %q of operator %s: %w (of subtask %d of %d)", name, c.operator, err, file.Subtask+1, file.Parallelism)
 			}
 		}
 	}

@@ -237,10 +237,20 @@ func (s *session) newWorkerRun(a attempt, slots []int, m *tmv1.StartWorker) (*wo
 			EngineVersion: hello.GetEngineVersion(), Pid: hello.GetPid(),
 		}}})
 	}
-	run.supervisor.relay = func(said *workerv1.SessionRequest) {
+	relay := func(said *workerv1.SessionRequest) {
 		put(s.group.Context(), s.out.urgent, &tmv1.ConnectRequest{Message: &tmv1.ConnectRequest_WorkerMessage{WorkerMessage: &tmv1.WorkerMessage{
 			JobId: a.job[:], Attempt: uint32(a.number), Message: said,
 		}}})
+	}
+	if run.snapshots, err = openSnapshots(a, m.GetConfiguration(), s.group, relay); err != nil {
+		return nil, err
+	}
+	run.supervisor.relay = func(said *workerv1.SessionRequest) {
+		if taken := said.GetSnapshot(); taken != nil && taken.GetFailure() == nil && run.snapshots != nil {
+			run.snapshots.store(taken)
+			return
+		}
+		relay(said)
 	}
 	return run, nil
 }

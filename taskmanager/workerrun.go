@@ -24,6 +24,8 @@ const exitTimeout = 5 * time.Second
 type workerRun struct {
 	request    workerRequest
 	supervisor *supervisor
+	// snapshots is nil if the job takes no checkpoints.
+	snapshots *snapshots
 	// reserve gives the worker an address to listen on; nil if it has no peers.
 	reserve func(context.Context, attempt) (string, *portReservation, error)
 	// ctx ends when the worker is to be killed; its cause says why.
@@ -159,6 +161,12 @@ func (r *workerRun) command(m *tmv1.WorkerCommand) {
 	if m.GetCommand().GetMessage() == nil {
 		r.kill(errors.New("the JobManager sent a command that this TaskManager does not know: the cluster's daemons must be of one version"))
 		return
+	}
+	if start := m.GetCommand().GetStartTasks(); start != nil && r.snapshots != nil {
+		if err := r.snapshots.locate(start); err != nil {
+			r.kill(err)
+			return
+		}
 	}
 	if !r.supervisor.commands.put(m.GetCommand()) {
 		r.kill(fmt.Errorf("the worker does not read its commands: %d are waiting", maxCommands))

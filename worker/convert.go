@@ -37,7 +37,7 @@ func hostConfig(m *workerv1.Welcome) (c task.HostConfig, err error) {
 	if c.Plan, err = dataflow.FromProto(m.GetPlan()); err != nil {
 		return c, err
 	}
-	if c.Settings, err = settings(m.GetConfiguration()); err != nil {
+	if c.Settings, c.Checkpointing, err = settings(m.GetConfiguration()); err != nil {
 		return c, err
 	}
 	if len(m.GetDataCertificate()) > 0 {
@@ -51,10 +51,10 @@ func hostConfig(m *workerv1.Welcome) (c task.HostConfig, err error) {
 
 // settings reads the values that tasks use from a job's configuration, which the
 // JobManager has checked. A key that this build does not know is none of those.
-func settings(values map[string]string) (task.Settings, error) {
+func settings(values map[string]string) (task.Settings, task.Checkpointing, error) {
 	c, _, err := config.Default().Decode("the job's configuration", values)
 	if err != nil {
-		return task.Settings{}, err
+		return task.Settings{}, task.Checkpointing{}, err
 	}
 	s := task.Settings{
 		BufferTimeout:     config.BufferTimeout(c),
@@ -65,7 +65,7 @@ func settings(values map[string]string) (task.Settings, error) {
 	if s.BufferTimeout == config.OnlyFullBuffers {
 		s.BufferTimeout = dataflow.NoTimeout
 	}
-	return s, nil
+	return s, task.Checkpointing{Enabled: config.CheckpointInterval.IsSet(c), ExactlyOnce: config.CheckpointingMode.Get(c) == config.ExactlyOnce}, nil
 }
 
 // slots opens the slots' memory, which the process has inherited, and keeps it
@@ -216,7 +216,7 @@ func snapshotToProto(e task.Event, now time.Time) *workerv1.SnapshotTaken {
 func restored(list []*workerv1.RestoredSnapshot) []task.Restored {
 	out := make([]task.Restored, len(list))
 	for i, m := range list {
-		out[i] = task.Restored{Vertex: int(m.GetVertex()), Subtask: int(m.GetSubtask()), Parallelism: int(m.GetParallelism()), Path: m.GetPath()}
+		out[i] = task.Restored{Vertex: int(m.GetVertex()), Subtask: int(m.GetSubtask()), Parallelism: int(m.GetParallelism()), Path: m.GetPath(), Inline: m.GetFile().GetInline()}
 	}
 	return out
 }

@@ -32,6 +32,8 @@ type session struct {
 	out         *outbox
 	host        host
 	taskManager string
+	// scratch is the directory of snapshots; empty if there are none.
+	scratch string
 	// farewell says that Stopped was said.
 	farewell atomic.Bool
 }

@@ -94,6 +94,7 @@ func serve(ctx context.Context, conn net.Conn, config Config, makeHost newHost) 
 	if err != nil {
 		return err
 	}
+	defer s.removeScratch()
 	if s.host, err = s.prepare(welcome, makeHost); err != nil {
 		s.sayFailed(err)
 		return err
@@ -167,6 +168,12 @@ func (s *session) prepare(welcome *workerv1.Welcome, makeHost newHost) (host, er
 	}
 	defer closeMemory(config.Slots)
 	s.taskManager = config.TaskManager
+	if config.Checkpointing.Enabled {
+		if s.scratch, err = os.MkdirTemp("", "weir-snapshots-"); err != nil {
+			return nil, fmt.Errorf("a directory for snapshots: %w", err)
+		}
+		config.Checkpointing.Directory = s.scratch
+	}
 	config.Log = s.config.Logger
 	config.Events = s.event
 	h, err := makeHost(s.config.Graph, config)
@@ -174,6 +181,17 @@ func (s *session) prepare(welcome *workerv1.Welcome, makeHost newHost) (host, er
 		return nil, fmt.Errorf("prepare worker %d of the job on TaskManager %s: %w", config.Worker, config.TaskManager, err)
 	}
 	return h, nil
+}
+
+// removeScratch removes what snapshots are left. Those that are not stored yet are of
+// no use to anybody, since the worker is about to end.
+func (s *session) removeScratch() {
+	if s.scratch == "" {
+		return
+	}
+	if err := os.RemoveAll(s.scratch); err != nil {
+		s.config.Logger.Warn("could not remove the directory of snapshots", "directory", s.scratch, "error", err)
+	}
 }
 
 func closeMemory(slots []task.Slot) {

@@ -170,14 +170,15 @@ var importLaw = []room{
 	{
 		dir: "taskmanager", not: "operators and user code, and the JobManager but for its messages",
 		may: map[string]string{
-			"checkpoint":         "it stores the snapshots of its workers",
-			"leaves":            anyone,
-			"internal/config":   "the daemon's settings",
-			"internal/dataflow": "it compares the plans of two runs and names what differs",
-			"internal/launch":   "it starts executables of jobs, to plan and to work",
-			"internal/memory":   "it divides the process's memory into slots",
-			"internal/security": "every call passes one interceptor",
-			"proto/gen":         ownMessages,
+			"checkpoint":         "a snapshot has the id of its checkpoint",
+			"checkpoint/storage": "it stores the snapshots of its workers",
+			"leaves":             anyone,
+			"internal/config":    "the daemon's settings",
+			"internal/dataflow":  "it compares the plans of two runs and names what differs",
+			"internal/launch":    "it starts executables of jobs, to plan and to work",
+			"internal/memory":    "it divides the process's memory into slots",
+			"internal/security":  "every call passes one interceptor",
+			"proto/gen":          ownMessages,
 		},
 		testsNever: map[string]string{
 			"jobmanager": "the daemons meet in messages; tests of both together belong above them",

@@ -1190,7 +1190,9 @@ type SnapshotFile struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
 	// SHA-256.
-	Digest        []byte `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest []byte `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The file itself, if it is small; then it has no name.
+	Inline        []byte `protobuf:"bytes,4,opt,name=inline,proto3" json:"inline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1242,6 +1244,13 @@ func (x *SnapshotFile) GetSize() uint64 {
 func (x *SnapshotFile) GetDigest() []byte {
 	if x != nil {
 		return x.Digest
+	}
+	return nil
+}
+
+func (x *SnapshotFile) GetInline() []byte {
+	if x != nil {
+		return x.Inline
 	}
 	return nil
 }
@@ -3018,11 +3027,12 @@ const file_weir_worker_v1_worker_proto_rawDesc = "" +
 	"\asubtask\x18\x02 \x01(\rR\asubtask\x12 \n" +
 	"\vparallelism\x18\x03 \x01(\rR\vparallelism\x120\n" +
 	"\x04file\x18\x04 \x01(\v2\x1c.weir.worker.v1.SnapshotFileR\x04file\x12\x12\n" +
-	"\x04path\x18\x05 \x01(\tR\x04path\"N\n" +
+	"\x04path\x18\x05 \x01(\tR\x04path\"f\n" +
 	"\fSnapshotFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06digest\x18\x03 \x01(\fR\x06digest\"V\n" +
+	"\x06digest\x18\x03 \x01(\fR\x06digest\x12\x16\n" +
+	"\x06inline\x18\x04 \x01(\fR\x06inline\"V\n" +
 	"\x11TriggerCheckpoint\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x04R\n" +
