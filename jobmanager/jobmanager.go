@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"runtime/debug"
@@ -30,7 +31,7 @@ import (
 // Config is what a JobManager is made of.
 type Config struct {
 	// Settings is the daemon's configuration, of which it reads heartbeat.*,
-	// slot.request.timeout, jobstore.*, taskmanager.load-balance.mode,
+	// slot.request.timeout, jobstore.*, restart-strategy.*, taskmanager.load-balance.mode,
 	// security.ssl.internal.enabled and what jobs inherit. Nil means that everything
 	// has its default.
 	Settings *config.Config
@@ -126,6 +127,7 @@ func New(c Config) (*JobManager, error) {
 
 func schedulerConfig(c *config.Config) scheduler.Config {
 	s := scheduler.DefaultConfig()
+	s.Seed = rand.Uint64() // So that JobManagers do not all restart their jobs at the same times.
 	s.LoadBalance = map[config.LoadBalanceMode]scheduler.LoadBalance{
 		config.LoadBalanceNone: scheduler.TakeSlots, config.LoadBalanceSlots: scheduler.SpreadSlots,
 		config.LoadBalanceMinResources: scheduler.PackSlots,

@@ -98,10 +98,9 @@ func beyondLoopback(hosts []string) bool {
 // transitioned logs a job's new state, and does what the shell has to do then.
 func (c *core) transitioned(a scheduler.JobTransition) {
 	level := slog.LevelInfo
-	switch a.To {
-	case scheduler.Failing, scheduler.Failed:
+	if a.To == scheduler.Failing || a.To == scheduler.Failed {
 		level = slog.LevelError
-	case scheduler.Restarting:
+	} else if a.To == scheduler.Restarting {
 		level = slog.LevelWarn
 	}
 	attributes := []any{"job", a.Job, "name", a.Name, "from", a.From.String(), "to", a.To.String()}

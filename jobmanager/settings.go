@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirstream/weir/internal/config"
 	"github.com/weirstream/weir/internal/memory"
+	"github.com/weirstream/weir/scheduler"
 )
 
 // withClient returns the configuration of a job before it is planned: what the
@@ -57,6 +58,39 @@ func withSegmentSize(settings map[string]string, size memory.Size) map[string]st
 	settings = maps.Clone(settings)
 	settings[config.SegmentSize.Key()] = size.String()
 	return settings
+}
+
+// restartStrategy returns how a job is restarted: as its own settings say, those
+// of the cluster below them. If neither says anything that is Flink's default.
+func restartStrategy(c *config.Config, checkpoints bool) scheduler.RestartStrategy {
+	kind := config.RestartStrategy.Get(c)
+	if !config.RestartStrategy.IsSet(c) && checkpoints {
+		kind = config.ExponentialDelay
+	}
+	switch kind {
+	case config.FixedDelay:
+		return scheduler.RestartStrategy{
+			Kind: scheduler.FixedDelay, Attempts: config.FixedDelayAttempts.Get(c), Delay: config.FixedDelayDelay.Get(c),
+		}
+	case config.FailureRate:
+		return scheduler.RestartStrategy{
+			Kind: scheduler.FailureRate, MaxFailures: config.FailureRateMaxFailures.Get(c),
+			Interval: config.FailureRateInterval.Get(c), Delay: config.FailureRateDelay.Get(c),
+		}
+	case config.ExponentialDelay:
+		s := scheduler.RestartStrategy{
+			Kind: scheduler.ExponentialDelay, Attempts: scheduler.Unlimited,
+			InitialBackoff: config.ExponentialDelayInitialBackoff.Get(c), MaxBackoff: config.ExponentialDelayMaxBackoff.Get(c),
+			Multiplier: config.ExponentialDelayMultiplier.Get(c), JitterFactor: config.ExponentialDelayJitterFactor.Get(c),
+			ResetThreshold: config.ExponentialDelayResetThreshold.Get(c),
+		}
+		if config.ExponentialDelayAttempts.IsSet(c) {
+			s.Attempts = config.ExponentialDelayAttempts.Get(c)
+		}
+		return s
+	case config.NoRestart:
+	}
+	return scheduler.RestartStrategy{}
 }
 
 // textLimit bounds foreign text that is kept, in bytes.

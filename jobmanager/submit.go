@@ -299,6 +299,7 @@ func (s *service) jobOptions(settings *config.Config, platform string) scheduler
 	return scheduler.JobOptions{
 		SlotRequestTimeout:  config.SlotRequestTimeout.Get(s.config),
 		CancellationTimeout: config.TaskCancellationTimeout.Get(settings),
+		Restarts:            restartStrategy(settings, config.CheckpointInterval.IsSet(settings)),
 		Buffers:             config.NetworkSettings(s.config),
 		Platform:            platform,
 	}

@@ -123,8 +123,9 @@ func (r *restarts) failed(now time.Time, random *rand.Rand) (delay time.Duration
 	return delay, ok
 }
 
-// rate reports whether a failure at now is within the strategy's rate. It keeps
-// one failure more than are allowed at most.
+// rate reports whether a failure at now is within the strategy's rate: there were
+// at most MaxFailures within Interval, this one included, as Flink documents it.
+// It keeps one failure more than are allowed at most.
 func (r *restarts) rate(now time.Time) bool {
 	r.failures = append(r.failures, now)
 	first := 0

@@ -58,13 +58,13 @@ const (
 	noMini        = "the number of TaskManagers is an argument of weir local"
 	noQueries     = "Weir has no queryable state"
 	noResources   = "Weir has no external resources"
+	noRegions     = "Weir restarts all tasks of a job together"
 	noStoreType   = "the JobManager has one way of keeping ended jobs"
 
 	noAlignment   = "Weir always aligns each split by itself; a group is named in code, by WithAlignment"
 	noAdaptive    = "this version of Weir rebalances in turn, not by load"
 	noCheckpoints = "this version of Weir takes no checkpoints and no savepoints"
 	noBackends    = "this version of Weir keeps state in memory only"
-	noRestarts    = "this version of Weir does not restart a failed job"
 	noHA          = "this version of Weir has one JobManager"
 	noREST        = "this version of Weir has no REST API and no dashboard"
 	noMetrics     = "this version of Weir has no metrics reporters"
@@ -119,6 +119,7 @@ var flinkGroups = []flinkGroup{
 	{noManager, `resourcemanager. slotmanager. kubernetes. yarn. mesos. containerized. fine-grained.
 		cluster.fine-grained-resource-management.enabled`},
 	{noResources, `external-resources external-resource.`},
+	{noRegions, `jobmanager.execution.failover-strategy`},
 	{noStoreType, `jobstore.type jobstore.cache-size`},
 	{noKeyGroups, `pipeline.max-parallelism pipeline.operator-chaining.chain-operators-with-different-max-parallelism`},
 	{noKryo, `pipeline.generic-types pipeline.force-avro pipeline.force-kryo pipeline.force-kryo-avro pipeline.serialization-config
@@ -155,7 +156,6 @@ var flinkGroups = []flinkGroup{
 		execution.savepoint-restore-mode sink.committer. task.checkpoint.`},
 	{noBackends, `state.backend state.backend. state.changelog. state.latency-track. state.size-track.
 		taskmanager.memory.managed.consumer-weights`},
-	{noRestarts, `restart-strategy restart-strategy. jobmanager.execution.failover-strategy`},
 	{noHA, `high-availability high-availability. recovery. job-result-store. application-result-store. cleanup-strategy cleanup-strategy.`},
 	{noREST, `rest. web. historyserver. security.ssl.rest. jobmanager.web. jobmanager.archive. jobmanager.failure-enrichers
 		jobmanager.execution.attempts-history-size`},

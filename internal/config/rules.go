@@ -17,6 +17,7 @@ var rules = []rule{
 	atMost(NetworkMin, NetworkMax),
 	atMost(OverheadMin, OverheadMax),
 	atMost(RegistrationInitialTimeout, RegistrationMaxTimeout),
+	atMost(ExponentialDelayInitialBackoff, ExponentialDelayMaxBackoff),
 	lessThan(HeartbeatInterval, HeartbeatTimeout),
 	{
 		keys: []string{TLSEnabled.Key(), TLSCertificateFile.Key(), TLSKeyFile.Key(), TLSCAFile.Key()},
