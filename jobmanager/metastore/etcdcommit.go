@@ -43,7 +43,8 @@ func (t *etcdTerm) commit(ctx context.Context, id string, tx *Transaction) (Revi
 		if !ambiguous(err) {
 			return Absent, t.e.failed(err, "commit")
 		}
-		revision, settling := t.settleAfter(ctx)
+		// In time of its own: the answer is often lost because the caller's has ended.
+		revision, settling := t.settle(context.WithoutCancel(ctx))
 		switch {
 		case settling != nil:
 			return Absent, &AmbiguousError{Transaction: id, Cause: err, Settling: settling}
@@ -53,14 +54,6 @@ func (t *etcdTerm) commit(ctx context.Context, id string, tx *Transaction) (Revi
 			return Absent, t.e.failed(err, "commit, %d times; it was not applied", n)
 		}
 	}
-}
-
-// settleAfter settles the pending transaction, in time of its own: the answer is
-// often lost because the caller's time has ended.
-func (t *etcdTerm) settleAfter(ctx context.Context) (Revision, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.e.timeout)
-	defer cancel()
-	return t.settle(ctx)
 }
 
 // operation is the transaction for etcd. If it is refused, what was compared is
@@ -107,10 +100,12 @@ func (t *etcdTerm) refused(r *clientv3.TxnResponse, tx *Transaction) error {
 	return err
 }
 
-// settle looks what became of the pending transaction until etcd answers. It works
-// also when others lead already: then the transaction is refused for its leader's
-// key, or was applied before.
+// settle looks what became of the pending transaction until etcd answers, for the
+// time of one request. It works also when others lead already: then the transaction
+// is refused for its leader's key, or was applied before.
 func (t *etcdTerm) settle(ctx context.Context) (Revision, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.e.timeout)
+	defer cancel()
 	not := "not " + t.pending
 	for {
 		r, err := t.e.txn(ctx, clientv3.OpTxn(

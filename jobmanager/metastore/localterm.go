@@ -234,6 +234,8 @@ func (t *localTerm) settle(ctx context.Context) (Revision, error) {
 	if t.pending == nil {
 		return Absent, t.l.unavailable(t.l.cause())
 	}
+	ctx, cancel := context.WithTimeout(ctx, t.l.grace)
+	defer cancel()
 	select {
 	case err := <-t.pending:
 		t.pending = nil
