@@ -98,6 +98,7 @@ func TestRestoredCommitsFirst(t *testing.T) {
 	equal(t, "recovering", c.Recovering(), false)
 	equal(t, "answered twice", len(c.Step(commitTime, checkpoint.Committed{Number: 2})), 0)
 	equal(t, "confirmed", fmt.Sprint(c.Step(commitTime, checkpoint.Committed{Number: 3})), "[{5}]")
+	equal(t, "and not again by itself", len(c.Step(commitTime, checkpoint.Tick{})), 0)
 	// The JobManager asks again if it has not heard.
 	equal(t, "confirmed again", fmt.Sprint(c.Step(commitTime, checkpoint.CompletionNotified{Checkpoint: 5})), "[{5}]")
 }

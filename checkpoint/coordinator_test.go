@@ -599,3 +599,99 @@ func TestDamagedByRetention(t *testing.T) {
 	equal(t, "recorded", len(of[checkpoint.RecordCompletion](actions)), 0)
 	equal(t, "unneeded", len(of[checkpoint.FilesUnneeded](actions)), 1)
 }
+
+// TestDeadlines lets time pass where nothing can be done about it: no Tick is
+// asked for that would change nothing.
+func TestDeadlines(t *testing.T) {
+	t.Run("while an id is awaited", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.silent = true
+		equal(t, "actions", len(s.until(50*time.Second)), 1)
+	})
+	t.Run("while the job is about to fail", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.until(10 * time.Second)
+		s.step(checkpoint.TaskDeclined{Attempt: 1, ID: 1, Task: sink})
+		equal(t, "actions", len(s.until(time.Hour)), 0)
+	})
+	t.Run("a late Tick does not move the rate", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.now = s.start.Add(13 * time.Second)
+		s.step(checkpoint.Tick{})
+		s.complete(1)
+		equal(t, "triggered", s.triggered(s.until(25*time.Second)), "2 at 20s; ")
+	})
+	t.Run("an old id after a trigger", func(t *testing.T) {
+		s := newScript(t, func(c *checkpoint.Config) { c.MaxConcurrent, c.TolerableFailed = 2, 5 })
+		s.until(10 * time.Second)
+		s.silent = true
+		s.until(20 * time.Second)
+		equal(t, "triggered", s.triggered(s.step(checkpoint.IDAllocated{Allocation: 2, ID: 1})), "")
+	})
+	t.Run("an id after the job failed", func(t *testing.T) {
+		s := newScript(t, func(c *checkpoint.Config) { c.MaxConcurrent = 2 })
+		s.until(10 * time.Second)
+		s.silent = true
+		s.until(20 * time.Second)
+		s.step(checkpoint.TaskDeclined{Attempt: 1, ID: 1, Task: sink})
+		equal(t, "triggered", s.triggered(s.step(checkpoint.IDAllocated{Allocation: 2, ID: 2})), "")
+	})
+}
+
+// TestFinishedTasks counts a task that has finished as one that has ended and
+// answered, whatever else was heard of it.
+func TestFinishedTasks(t *testing.T) {
+	s := newScript(t, nil)
+	s.until(10 * time.Second)
+	s.complete(1)
+	s.step(checkpoint.SinksCommitted{Attempt: 1, ID: 1, Task: source})
+	expect(t, s.step(checkpoint.TaskFinished{Attempt: 1, Task: source}))
+	equal(t, "dropped", len(of[checkpoint.MessageDropped](s.step(checkpoint.TaskFinished{Attempt: 1, Task: source}))), 1)
+	expect(t, s.until(15*time.Second), checkpoint.NotifyComplete{Attempt: 1, ID: 1, Tasks: []ids.Subtask{sink}})
+	equal(t, "triggered", s.triggered(s.step(checkpoint.TaskEnded{Attempt: 1, Task: sink})), "2 at 15s; ")
+	s.step(checkpoint.AttemptOver{Attempt: 1})
+	equal(t, "dropped", len(of[checkpoint.MessageDropped](s.step(checkpoint.TaskFinished{Attempt: 1, Task: sink}))), 1)
+
+	s.step(checkpoint.AttemptRunning{Attempt: 2, Tasks: both, Finished: both[:1]})
+	equal(t, "triggered", s.triggered(s.step(checkpoint.TaskEnded{Attempt: 2, Task: sink})), "3 at 15s; ")
+	for _, task := range both {
+		s.step(acknowledgement(2, 3, task))
+	}
+	s.step(checkpoint.MetadataWritten{ID: 3, File: metadata(3)})
+	s.step(checkpoint.Recorded{ID: 3})
+	actions := s.step(checkpoint.SinksCommitted{Attempt: 1, ID: 3, Task: sink})
+	equal(t, "an answer of another attempt", len(of[checkpoint.MessageDropped](actions)), 1)
+	expect(t, s.step(checkpoint.SinksCommitted{Attempt: 2, ID: 3, Task: sink}), checkpoint.FinishTasks{Attempt: 2})
+}
+
+// TestDamagedTooLate leaves a checkpoint to the store that was asked for it.
+func TestDamagedTooLate(t *testing.T) {
+	s := newScript(t, nil)
+	s.until(10 * time.Second)
+	s.acknowledge(1, both...)
+	s.step(checkpoint.MetadataWritten{ID: 1, File: metadata(1)})
+	equal(t, "dropped", len(of[checkpoint.MessageDropped](s.step(checkpoint.Damaged{ID: 1}))), 1)
+	equal(t, "completed", len(of[checkpoint.Completed](s.step(checkpoint.Recorded{ID: 1}))), 1)
+}
+
+// TestConfigurations refuses those with which no coordinator could work.
+func TestConfigurations(t *testing.T) {
+	for name, change := range map[string]func(*checkpoint.Config){
+		"interval":       func(c *checkpoint.Config) { c.Interval = -1 },
+		"min-pause":      func(c *checkpoint.Config) { c.MinPause = -1 },
+		"timeout":        func(c *checkpoint.Config) { c.Timeout = 0 },
+		"max-concurrent": func(c *checkpoint.Config) { c.MaxConcurrent = 0 },
+		"tolerable":      func(c *checkpoint.Config) { c.TolerableFailed = -1 },
+	} {
+		config := checkpoint.DefaultConfig()
+		change(&config)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: %+v is accepted", name, config)
+				}
+			}()
+			checkpoint.NewCoordinator(config, checkpoint.Recovered{})
+		}()
+	}
+}

@@ -51,7 +51,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "a refusal after an ambiguous answer counts as failed", loses: "the files of a checkpoint that the store has (row c4)",
-		by: []string{"S9", "S4"}, within: 1500,
+		by: []string{"S9", "S4"}, within: 2500,
 		broken: func(r *rules) { r.refuted = func(answer recordAnswer, _ bool) bool { return answer == recordFailed } },
 	},
 	{

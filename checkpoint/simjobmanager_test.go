@@ -172,7 +172,7 @@ func (j *simJobManager) ifAlive(e Event) func() {
 
 func (j *simJobManager) allocate(a AllocateID) {
 	refused := j.ifAlive(IDRefused{Allocation: a.Allocation, Reason: "the store did not answer"})
-	j.w.ask(simOp{name: "allocate", store: true, apply: func() func() {
+	j.w.ask(simOp{name: "allocate", by: j, store: true, apply: func() func() {
 		if j.epoch != j.w.store.epoch {
 			return refused
 		}
@@ -186,7 +186,7 @@ func (j *simJobManager) writeMetadata(a WriteMetadata) {
 		File: File{Name: fmt.Sprintf("chk-%d/_metadata", a.ID), Writer: a.ID},
 		meta: &simMetadata{id: a.ID, attempt: a.Attempt, tasks: slices.Clone(a.Tasks), final: a.Final},
 	}
-	j.w.put(f, j.ifAlive(MetadataWritten{ID: a.ID, File: f.File}), j.ifAlive(MetadataFailed{ID: a.ID, Reason: "storage failed"}))
+	j.w.put(j, f, j.ifAlive(MetadataWritten{ID: a.ID, File: f.File}), j.ifAlive(MetadataFailed{ID: a.ID, Reason: "storage failed"}))
 }
 
 func (j *simJobManager) record(r Record) {
@@ -194,7 +194,7 @@ func (j *simJobManager) record(r Record) {
 		j.w.failf("S6: checkpoint %d is recorded after %d", r.ID, j.c.latest.ID)
 	}
 	failed := j.ifAlive(RecordFailed{ID: r.ID, Reason: "the store refused"})
-	j.w.ask(simOp{name: fmt.Sprintf("record %d", r.ID), store: true, apply: func() func() {
+	j.w.ask(simOp{name: fmt.Sprintf("record %d", r.ID), by: j, store: true, apply: func() func() {
 		if !j.w.record(r, j.epoch) {
 			return failed
 		}
@@ -204,7 +204,7 @@ func (j *simJobManager) record(r Record) {
 
 func (j *simJobManager) read(id ID) {
 	unread := j.ifAlive(RecordUnread{ID: id})
-	j.w.ask(simOp{name: fmt.Sprintf("read %d", id), store: true, apply: func() func() {
+	j.w.ask(simOp{name: fmt.Sprintf("read %d", id), by: j, store: true, apply: func() func() {
 		_, found := j.w.store.records[id]
 		return j.ifAlive(RecordRead{ID: id, Found: found})
 	}, unknown: unread, failed: unread})
@@ -238,7 +238,7 @@ func (j *simJobManager) ifAliveRetention(e RetentionEvent) func() {
 
 func (j *simJobManager) removePointer(id ID) {
 	not := j.ifAliveRetention(PointerNotRemoved{ID: id, Reason: "the store did not answer"})
-	j.w.ask(simOp{name: fmt.Sprintf("forget %d", id), store: true, apply: func() func() {
+	j.w.ask(simOp{name: fmt.Sprintf("forget %d", id), by: j, store: true, apply: func() func() {
 		if j.epoch != j.w.store.epoch {
 			j.w.census.Fenced++
 			return not
@@ -253,7 +253,7 @@ func (j *simJobManager) removePointer(id ID) {
 
 func (j *simJobManager) delete(name string) {
 	not := j.ifAliveRetention(FilesNotDeleted{Names: []string{name}, Reason: "storage did not answer"})
-	j.w.ask(simOp{name: "delete " + name, apply: func() func() {
+	j.w.ask(simOp{name: "delete " + name, by: j, apply: func() func() {
 		j.w.remove(name)
 		return j.ifAliveRetention(FilesDeleted{Names: []string{name}})
 	}, unknown: not, failed: not})

@@ -12,7 +12,7 @@ func (w *world) restore(t *simTask, from *Record) {
 	}
 	var try func()
 	try = func() {
-		w.ask(simOp{name: "restore", apply: func() func() {
+		w.ask(simOp{name: "restore", by: t, apply: func() func() {
 			if !t.dead && !t.restored {
 				t.readFrom(from)
 			}

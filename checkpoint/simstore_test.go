@@ -97,6 +97,8 @@ func simHash(k int) uint64 { return uint64(k+1) * 0x9e3779b97f4a7c15 }
 // carried out when the world picks it.
 type simOp struct {
 	name string
+	// by is the task or the JobManager that asked: requests may die with it.
+	by any
 	// store says that it goes to the metadata store.
 	store bool
 	// apply carries it out and returns how to answer, unknown answers that nobody
@@ -108,6 +110,14 @@ type simOp struct {
 }
 
 func (w *world) ask(op simOp) { w.ops = append(w.ops, &op) }
+
+// dropOps lets about half of the requests of somebody who dies die as well;
+// the others are on their way.
+func (w *world) dropOps(dies func(by any) bool) {
+	w.ops = slices.DeleteFunc(w.ops, func(op *simOp) bool {
+		return !op.late && dies(op.by) && w.rng.IntN(2) == 0
+	})
+}
 
 // progressOp lets something happen to one of the requests under way.
 func (w *world) progressOp() {
@@ -150,8 +160,8 @@ func (w *world) progressOp() {
 }
 
 // put stores a file, unless there is one of its name.
-func (w *world) put(f *simFile, stored, failed func()) {
-	w.ask(simOp{name: "put " + f.Name, apply: func() func() {
+func (w *world) put(by any, f *simFile, stored, failed func()) {
+	w.ask(simOp{name: "put " + f.Name, by: by, apply: func() func() {
 		if w.storage[f.Name] == nil {
 			w.storage[f.Name] = f
 		}

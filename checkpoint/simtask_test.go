@@ -249,7 +249,7 @@ func (t *simTask) snapshot(a TriggerTasks) {
 	}
 	left, declined := len(written), false
 	for _, f := range written {
-		t.w.put(f, func() {
+		t.w.put(t, f, func() {
 			if left--; left == 0 && !declined && !t.dead {
 				t.w.toJobManager(TaskAcknowledged{Attempt: t.attempt, ID: a.ID, Acknowledgement: ack})
 			}
@@ -321,7 +321,7 @@ func (t *simTask) commitOne(a Commit) {
 		}
 	}
 	failed := answer(CommitFailed{Number: a.Number, Reason: "the system did not answer"})
-	t.w.ask(simOp{name: "commit " + string(a.Data), apply: func() func() {
+	t.w.ask(simOp{name: "commit " + string(a.Data), by: t, apply: func() func() {
 		t.w.commit(string(a.Data))
 		return answer(Committed{Number: a.Number})
 	}, unknown: failed, failed: failed})

@@ -136,17 +136,23 @@ func (w *world) unfair() {
 	}
 }
 
-// crash kills workers: of the attempt, which is over by that.
+// crash kills a worker, or a TaskManager with the uploads that it does for its
+// worker. The attempt is over by that.
 func (w *world) crash() {
 	if len(w.tasks) == 0 {
 		return
 	}
-	w.census.Crashes++
-	if w.jm.dead {
-		w.tasks[w.rng.IntN(len(w.tasks))].dead = true
-		return
+	died := w.tasks[w.rng.IntN(len(w.tasks))]
+	if w.rng.IntN(2) == 0 {
+		w.census.TaskManagerCrashes++
+		w.dropOps(func(by any) bool { return by == died })
+	} else {
+		w.census.WorkerCrashes++
 	}
-	w.jm.endAttempt("a worker died")
+	died.dead = true
+	if !w.jm.dead {
+		w.jm.endAttempt("a worker died")
+	}
 }
 
 // settle makes the world fair and waits until everything has come to its end.

@@ -64,10 +64,10 @@ type world struct {
 // census counts what happened, so that a simulation which misses half of what it
 // is for is noticed.
 type census struct {
-	Steps, Boots, Adopted, Restored, Rescaled, Triggered, Recorded, Aborted, Failed int
-	Declined, Dropped, Shared, Deleted, Fenced, Unreadable, Answered                int
-	Lost, Repeated, Failures, Unknowns, AnswersLost, Late, CommittedAgain           int
-	Crashes, Finished, Canceled, Unclaimed, Concurrent, Final                       int
+	Steps, Boots, Adopted, Restored, Rescaled, Triggered, Recorded, Aborted, Failed                        int
+	Declined, Dropped, Shared, Deleted, Fenced, Unreadable, Answered                                       int
+	Lost, Repeated, Failures, Unknowns, AnswersLost, Late, CommittedAgain                                  int
+	WorkerCrashes, TaskManagerCrashes, JobManagerCrashes, Finished, Canceled, Unclaimed, Concurrent, Final int
 }
 
 func newWorld(seed uint64, r *rules) *world {
@@ -210,7 +210,8 @@ func (w *world) kill() {
 
 func (w *world) crashJobManager() {
 	w.jm.dead = true
-	w.census.Crashes++
+	w.census.JobManagerCrashes++
+	w.dropOps(func(by any) bool { return by == w.jm })
 }
 
 // deploy starts the tasks of an attempt, often with another parallelism.
