@@ -86,6 +86,15 @@ func (j *checkedJob) begin(attempt ids.Attempt) {
 	j.listed, j.known, j.dealt = map[int]bool{}, map[string]int{}, map[string]bool{}
 }
 
+// restored reports whether the attempt has the splits of a vertex from a checkpoint.
+func (j *checkedJob) restored(vertex int) bool {
+	if j.restore == nil {
+		return false
+	}
+	_, ok := j.restore.Sources[vertex]
+	return ok
+}
+
 // newSplit makes a split that a worker lists.
 func (c *checker) newSplit() scheduler.Split {
 	c.nextID++
@@ -212,7 +221,7 @@ func (c *checker) take(event scheduler.Event) {
 		}
 	case scheduler.SplitsEnumerated:
 		if j := c.jobs[e.Job]; c.worker(e.Origin) != nil && !j.listed[e.Vertex] {
-			j.listed[e.Vertex] = true
+			j.listed[e.Vertex] = e.Failure == nil
 			for _, s := range e.Splits {
 				j.known[s.ID] = e.Vertex
 			}
@@ -267,10 +276,8 @@ func (c *checker) act(a scheduler.Action) {
 	case scheduler.NextAttempt:
 		c.nextAttempt(a)
 	case scheduler.EnumerateSplits:
-		if restore := c.jobs[a.Job].restore; restore != nil {
-			if _, has := restore.Sources[a.Vertex]; has {
-				c.failf("J9: vertex %d has its splits from checkpoint %d and is asked for them", a.Vertex, restore.Checkpoint)
-			}
+		if j := c.jobs[a.Job]; j.restored(a.Vertex) {
+			c.failf("J9: vertex %d has its splits from checkpoint %d and is asked for them", a.Vertex, j.restore.Checkpoint)
 		}
 	case scheduler.StartWorker:
 		c.startWorker(a)
@@ -493,10 +500,18 @@ func (c *checker) compareSplits(j *checkedJob, view scheduler.JobView, undealt m
 	left := 0
 	for v, splits := range undealt {
 		left += len(splits)
+		if !j.listed[v] && !j.restored(v) {
+			c.failf("J9: vertex %d is shown with %d splits and has not listed any", v, len(splits))
+		}
 		for _, s := range splits {
 			if of, known := j.known[s.ID]; !known || of != v || j.dealt[s.ID] {
 				c.failf("J9: %q is shown as not dealt of vertex %d", s.ID, v)
 			}
+		}
+	}
+	for v := range j.graph.Plan.Vertices {
+		if _, shown := undealt[v]; !shown && (j.listed[v] || j.restored(v)) {
+			c.failf("J9: vertex %d is not shown and its splits are known", v)
 		}
 	}
 	if left+len(j.dealt) != len(j.known) {

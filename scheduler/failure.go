@@ -89,8 +89,7 @@ func (s *Scheduler) afterFailure(j *job, f *JobFailure, derived bool) {
 	switch strategy := j.restarts.strategy; {
 	case f.unrecoverable && strategy.Kind != NoRestart:
 		f.Recovery = notRecoverable
-	case f.unrecoverable:
-	case again:
+	case again: // Without a strategy it never is.
 		s.willRestart(j, delay)
 		return
 	case strategy.Kind != NoRestart:

@@ -573,3 +573,23 @@ func (e *scriptEnv) restarts(job scheduler.JobView) (lines []string) {
 	}
 	return lines
 }
+
+// TestFailuresAreBounded: of a job that is restarted for ever the last failures are
+// kept, the newest first.
+func TestFailuresAreBounded(t *testing.T) {
+	e := newScriptEnv()
+	lines := []string{"tm tm-1 slots=1", "submit A", "plan A source:1* restarts=fixed-delay/1000/1s"}
+	for i := range 50 {
+		lines = append(lines, fmt.Sprintf("exited A tm-1 code=%d", i+1), "advance 1s")
+	}
+	for _, line := range lines {
+		if _, err := e.run(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	view, _ := e.s.Job(e.job("A"))
+	if len(view.Failures) != scheduler.MaxFailures || view.Restarts != 50 ||
+		view.Failures[0].Message != "the worker exited with code 50" || view.Failures[15].Message != "the worker exited with code 35" {
+		t.Errorf("%d restarts, failures %+v", view.Restarts, view.Failures)
+	}
+}
