@@ -62,6 +62,9 @@ type Coordinator struct {
 	running, failing bool
 	order            []ids.Subtask
 	tasks            map[ids.Subtask]*taskState
+	// places has the place of each task in order, for all checkpoints of the
+	// attempt.
+	places map[ids.Subtask]int
 	// ended is how many tasks have ended their input.
 	ended int
 
@@ -215,8 +218,9 @@ func (c *Coordinator) attemptRunning(e AttemptRunning) {
 	c.endAttempt("a newer attempt runs")
 	c.attempt, c.running, c.failing = e.Attempt, true, false
 	c.order, c.tasks, c.ended = slices.Clone(e.Tasks), make(map[ids.Subtask]*taskState, len(e.Tasks)), 0
-	for _, t := range e.Tasks {
-		c.tasks[t] = &taskState{}
+	c.places = make(map[ids.Subtask]int, len(e.Tasks))
+	for i, t := range e.Tasks {
+		c.tasks[t], c.places[t] = &taskState{}, i
 	}
 	for _, t := range e.Ended {
 		c.end(t)
@@ -228,7 +232,6 @@ func (c *Coordinator) attemptRunning(e AttemptRunning) {
 		}
 	}
 	c.finished, c.retry, c.lastCompletion = 0, time.Time{}, time.Time{}
-	c.due = time.Time{}
 	if c.config.Interval > 0 {
 		c.due = c.now.Add(c.config.Interval)
 	}

@@ -494,6 +494,8 @@ func TestStaleMessages(t *testing.T) {
 		checkpoint.RecordUnread{ID: 2},
 		checkpoint.SinksCommitted{Attempt: 2, ID: 2, Task: source},
 		checkpoint.TaskFinished{Attempt: 1, Task: source},
+		checkpoint.TaskFinished{Attempt: 2, Task: ids.Subtask{Vertex: 9}},
+		checkpoint.SinksCommitted{Attempt: 2, ID: 2, Task: ids.Subtask{Vertex: 9}},
 		checkpoint.SinksCommitted{Attempt: 1, ID: 1, Task: source},
 		checkpoint.IDAllocated{Allocation: 1, ID: 3},
 		checkpoint.IDRefused{Allocation: 1},
@@ -636,6 +638,52 @@ func TestDeadlines(t *testing.T) {
 		s.step(checkpoint.TaskDeclined{Attempt: 1, ID: 1, Task: sink})
 		equal(t, "triggered", s.triggered(s.step(checkpoint.IDAllocated{Allocation: 2, ID: 2})), "")
 	})
+}
+
+// TestRequestsOfTheEnd answers requests whose checkpoint gave way to the final one,
+// and those that came while that was under way, with the final one.
+func TestRequestsOfTheEnd(t *testing.T) {
+	s := newScript(t, nil)
+	s.step(checkpoint.Requested{Request: 1})
+	s.step(checkpoint.TaskEnded{Attempt: 1, Task: source})
+	s.step(checkpoint.TaskEnded{Attempt: 1, Task: sink})
+	s.step(checkpoint.Requested{Request: 2})
+	equal(t, "answers", len(of[checkpoint.AnswerRequest](s.all)), 0)
+	equal(t, "answers", fmt.Sprint(of[checkpoint.AnswerRequest](s.complete(2))), "[{2 2 } {1 2 }]")
+}
+
+// TestAllocationOfAnotherAttempt does not trigger what an attempt asked for that
+// is over.
+func TestAllocationOfAnotherAttempt(t *testing.T) {
+	s := newScript(t, nil)
+	s.silent = true
+	s.until(10 * time.Second)
+	s.step(checkpoint.AttemptOver{Attempt: 1})
+	s.step(checkpoint.AttemptRunning{Attempt: 2, Tasks: both})
+	equal(t, "triggered", s.triggered(s.step(checkpoint.IDAllocated{Allocation: 1, ID: 1})), "")
+	expect(t, s.until(20*time.Second), checkpoint.AllocateID{Allocation: 2})
+	equal(t, "triggered with a skipped id", s.triggered(s.step(checkpoint.IDAllocated{Allocation: 2, ID: 1})), "")
+}
+
+// TestExpiredReasons says what a checkpoint that took too long waited for.
+func TestExpiredReasons(t *testing.T) {
+	prefix := "checkpoint 1 expired after execution.checkpointing.timeout (1m0s): "
+	for want, before := range map[string]func(s *script){
+		"2 of 2 tasks have not acknowledged, the first is vertex 0 subtask 0": func(*script) {},
+		"1 of 2 tasks have not acknowledged, the first is vertex 1 subtask 0": func(s *script) { s.acknowledge(1, source) },
+		"its metadata is not written":                                         func(s *script) { s.acknowledge(1, both...) },
+		"the metadata store has not said whether it has it": func(s *script) {
+			s.acknowledge(1, both...)
+			s.step(checkpoint.MetadataWritten{ID: 1, File: metadata(1)})
+		},
+	} {
+		s := newScript(t, func(c *checkpoint.Config) { c.Interval = time.Hour })
+		s.step(checkpoint.Requested{Request: 1})
+		before(s)
+		if f := of[checkpoint.FailJob](s.until(time.Minute)); len(f) != 1 || !strings.HasSuffix(f[0].Reason, prefix+want) {
+			t.Errorf("got %v, want %q", f, prefix+want)
+		}
+	}
 }
 
 // TestFinishedTasks counts a task that has finished as one that has ended and

@@ -113,9 +113,11 @@
 //
 // # Testing
 //
-// simulation_test.go lives through whole lives of a job with crashes at every
-// step, and compares what was committed, and the state in each completed
-// checkpoint, with a model; go test ./checkpoint -seeds 10000 lives more of them
-// and -seed one again. mutants_test.go breaks each rule of rules.go and
-// requires that the simulator finds it.
+// simulation_test.go lives through whole lives of a job and compares what was
+// committed, and the state in each completed checkpoint, with a model: random
+// lives (go test ./checkpoint -seeds 10000, or make sim, for more of them, -seed to
+// live one again), and a few in which one thing dies at each moment in turn.
+// mutants_test.go breaks each rule of rules.go, and requires that the simulator
+// finds it. The scripts beside them cite the rows of the catalogue of failures of
+// other systems that they cover.
 package checkpoint

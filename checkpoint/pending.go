@@ -39,7 +39,7 @@ type pending struct {
 	deadline time.Time
 	phase    phase
 	final    bool
-	// tasks has the place of each task in acknowledged.
+	// tasks has the place of each task in acknowledged, and is not changed.
 	tasks        map[task]int
 	acknowledged []*Acknowledgement
 	count        int
@@ -309,9 +309,6 @@ func (p *pending) lacks() string {
 			}
 		}
 		slices.SortFunc(missing, func(a, b task) int { return p.tasks[a] - p.tasks[b] })
-		if len(missing) == 0 {
-			return "all tasks have acknowledged"
-		}
 		return fmt.Sprintf("%d of %d tasks have not acknowledged, the first is %s", len(missing), len(p.tasks), missing[0])
 	case writing:
 		return "its metadata is not written"

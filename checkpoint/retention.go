@@ -265,6 +265,18 @@ func (r *Retention) handle(event RetentionEvent) {
 	}
 }
 
+// Checkpoints returns those that the store has, as far as is known, the oldest
+// first. They belong to the caller, the files apart.
+func (r *Retention) Checkpoints() []StoredCheckpoint {
+	var all []StoredCheckpoint
+	for _, s := range r.checkpoints {
+		if !s.gone {
+			all = append(all, StoredCheckpoint{ID: s.id, Metadata: s.metadata, Files: s.files, Unreadable: s.unreadable})
+		}
+	}
+	return all
+}
+
 func (r *Retention) do(a RetentionAction) { r.actions = append(r.actions, a) }
 
 func (r *Retention) find(id ID) *stored {

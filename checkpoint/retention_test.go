@@ -100,6 +100,10 @@ func TestRetained(t *testing.T) {
 	equal(t, "after 2", k.complete(2, 1, "1/a", "2/c"), "")
 	equal(t, "after 3", k.complete(3, 2, "1/a", "3/d"), "forget 1, delete 1/meta 1/b")
 	equal(t, "after 4", k.complete(4, 3, "4/e"), "forget 2, delete 2/meta 2/c")
+	kept := k.r.Checkpoints()
+	if len(kept) != 2 || kept[0].ID != 3 || kept[1].ID != 4 || kept[1].Metadata != "4/meta" || len(kept[1].Files) != 2 {
+		t.Errorf("kept: %+v", kept)
+	}
 	equal(t, "after 5", k.complete(5, 4, "5/f"), "forget 3, delete 3/meta 1/a 3/d")
 }
 

@@ -98,13 +98,9 @@ func (c *Coordinator) idRefused(e IDRefused) {
 func (c *Coordinator) trigger(id ID) {
 	p := &pending{
 		id: id, attempt: c.attempt, triggered: c.now, deadline: c.now.Add(c.config.Timeout),
-		tasks: make(map[task]int, len(c.order)), final: c.allEnded(), requests: c.requests,
+		tasks: c.places, acknowledged: make([]*Acknowledgement, len(c.order)), final: c.allEnded(), requests: c.requests,
 	}
 	c.requests = nil
-	for i, t := range c.order {
-		p.tasks[t] = i
-	}
-	p.acknowledged = make([]*Acknowledgement, len(c.order))
 	c.pending = append(c.pending, p)
 	c.history.started(p)
 	var base ID

@@ -122,6 +122,7 @@ func (j *simJobManager) step(e Event) {
 			j.retentionStep(e)
 		}
 		j.act(a)
+		j.w.point()
 		if j.w.happens(j.w.faults.midStep) {
 			j.w.crashJobManager()
 		}
@@ -212,6 +213,9 @@ func (j *simJobManager) read(id ID) {
 
 func (j *simJobManager) retentionStep(e RetentionEvent) {
 	for _, a := range j.r.Step(j.w.now, e) {
+		if j.dead {
+			return
+		}
 		switch a := a.(type) {
 		case RemovePointer:
 			j.removePointer(a.ID)
@@ -225,6 +229,7 @@ func (j *simJobManager) retentionStep(e RetentionEvent) {
 		case FilesKept:
 			j.w.failf("files are kept though their writer is known: %v", a.Names)
 		}
+		j.w.point()
 	}
 }
 
@@ -277,6 +282,12 @@ func (j *simJobManager) endAttempt(reason string) {
 // are restored, and end the job.
 func (j *simJobManager) work() {
 	w := j.w
+	if slices.ContainsFunc(w.tasks, func(t *simTask) bool { return t.dead }) {
+		j.endAttempt("a worker died")
+	}
+	if j.dead {
+		return
+	}
 	if w.store.ended != "" {
 		j.reload()
 		return

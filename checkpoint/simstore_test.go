@@ -155,7 +155,10 @@ func (w *world) progressOp() {
 		w.ops = append(w.ops, op)
 		op.unknown()
 	default:
-		op.apply()()
+		w.point()
+		answer := op.apply()
+		w.point()
+		answer()
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 )
@@ -58,6 +57,40 @@ func TestSimulationIsDeterministic(t *testing.T) {
 	}
 }
 
+// TestCrashAtEveryStep lives a few lives in which nothing goes wrong but one thing:
+// a worker, a TaskManager or the JobManager dies at one moment, which is each
+// moment in turn: after each action, and before and after each request is
+// carried out. So it dies between the allocation of an id, triggers,
+// acknowledgements, the writing of metadata, records, notifications, commits and
+// deletions, and in the middle of a recovery.
+func TestCrashAtEveryStep(t *testing.T) {
+	lived := 0
+	for seed := range uint64(3) {
+		for _, dies := range []string{"JobManager", "TaskManager", "worker"} {
+			for at := 1; ; at++ {
+				w := newWorld(seed+1, &lawful)
+				w.fair, w.records, w.limit, w.crashAt, w.dies = true, 12, 6, at, dies
+				w.boot()
+				w.settle()
+				if w.err == nil {
+					w.leftovers()
+				}
+				if w.err != nil {
+					t.Fatalf("seed %d, the %s dies at moment %d: %v", seed+1, dies, at, w.err)
+				}
+				lived++
+				if w.points < at {
+					break // It came to its end before.
+				}
+			}
+		}
+	}
+	t.Logf("%d lives", lived)
+	if lived < 500 {
+		t.Errorf("only %d moments were found", lived)
+	}
+}
+
 func (c *census) add(o census) {
 	sum, more := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
 	for i := range sum.NumField() {
@@ -104,7 +137,7 @@ func (w *world) unfair() {
 	}
 	switch {
 	case w.happens(w.faults.crash):
-		w.crash()
+		w.killOne(w.rng.IntN(2) == 0)
 	case w.happens(w.faults.crashJobManager) && !w.jm.dead:
 		w.crashJobManager()
 	case w.happens(w.faults.cancel) && !w.jm.dead && w.store.ended == "":
@@ -136,33 +169,11 @@ func (w *world) unfair() {
 	}
 }
 
-// crash kills a worker, or a TaskManager with the uploads that it does for its
-// worker. The attempt is over by that.
-func (w *world) crash() {
-	if len(w.tasks) == 0 {
-		return
-	}
-	died := w.tasks[w.rng.IntN(len(w.tasks))]
-	if w.rng.IntN(2) == 0 {
-		w.census.TaskManagerCrashes++
-		w.dropOps(func(by any) bool { return by == died })
-	} else {
-		w.census.WorkerCrashes++
-	}
-	died.dead = true
-	if !w.jm.dead {
-		w.jm.endAttempt("a worker died")
-	}
-}
-
 // settle makes the world fair and waits until everything has come to its end.
 func (w *world) settle() {
 	w.fair = true
 	if w.jm.dead {
 		w.boot()
-	}
-	if slices.ContainsFunc(w.tasks, func(t *simTask) bool { return t.dead }) {
-		w.jm.endAttempt("a worker died")
 	}
 	w.runningSince, w.completedSince = w.now, 0
 	for range 20000 {
@@ -204,6 +215,9 @@ func (w *world) settle() {
 // quiet lets everything happen that happens without the time passing.
 func (w *world) quiet() {
 	for range 2000 {
+		if w.jm.dead {
+			w.boot()
+		}
 		w.jm.work()
 		if len(w.messages) == 0 && len(w.ops) == 0 && !w.busy() {
 			return

@@ -58,6 +58,10 @@ type world struct {
 	runningSince   time.Time
 	completedSince int
 
+	// points counts the moments at which something may die; at crashAt, dies does.
+	points, crashAt int
+	dies            string
+
 	census census
 }
 
@@ -206,6 +210,38 @@ func (w *world) kill() {
 		t.dead = true
 	}
 	w.tasks = nil
+}
+
+// point is a moment at which something dies if it was chosen to.
+func (w *world) point() {
+	w.points++
+	if w.points != w.crashAt {
+		return
+	}
+	switch w.dies {
+	case "JobManager":
+		w.crashJobManager()
+	case "TaskManager":
+		w.killOne(true)
+	case "worker":
+		w.killOne(false)
+	}
+}
+
+// killOne kills the worker of some task, and its TaskManager with it, with the
+// uploads that it does. The JobManager hears of it later.
+func (w *world) killOne(taskManager bool) {
+	if len(w.tasks) == 0 {
+		return
+	}
+	died := w.tasks[w.rng.IntN(len(w.tasks))]
+	died.dead = true
+	if taskManager {
+		w.census.TaskManagerCrashes++
+		w.dropOps(func(by any) bool { return by == died })
+	} else {
+		w.census.WorkerCrashes++
+	}
 }
 
 func (w *world) crashJobManager() {

@@ -41,7 +41,7 @@ func Encode(m *Metadata) ([]byte, error) {
 	}
 	if len(file) > MaxSize {
 		return nil, fmt.Errorf("encode metadata of checkpoint %d of job %v: it has %d bytes: at most %d are possible; "+
-			"lower execution.checkpointing.data-inline-threshold", m.ID, m.Job, len(file), MaxSize)
+			"snapshots that are not inline take less", m.ID, m.Job, len(file), MaxSize)
 	}
 	seal(file, Version)
 	return file, nil
