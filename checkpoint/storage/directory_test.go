@@ -147,6 +147,17 @@ func TestParseLocation(t *testing.T) {
 	}
 }
 
+// TestLocationIsParsed: the location of a file leads to its path, whatever is in it.
+func TestLocationIsParsed(t *testing.T) {
+	for _, root := range []string{"/a b", "/50%", "/a%20b", "/a?b", "/a#b", "/a:b", "/é"} {
+		s := storage.OpenDirectory(root, job)
+		got, err := storage.ParseLocation(s.Location(storage.MetadataName(1)))
+		if want := root + "/" + jobDir + "/chk-1/_metadata"; got != want || err != nil {
+			t.Errorf("%s is %q, %v: want %q", s.Location(storage.MetadataName(1)), got, err, want)
+		}
+	}
+}
+
 // TestCleanUp: only temporary files of older attempts of this job go (D4).
 func TestCleanUp(t *testing.T) {
 	root := t.TempDir()

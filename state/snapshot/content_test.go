@@ -69,9 +69,7 @@ func (c content) writeTo(w *snapshot.Writer) (snapshot.Summary, error) {
 			if err != nil {
 				return snapshot.Summary{}, err
 			}
-			for i := range scratch {
-				scratch[i] = 0xee // an entry is copied
-			}
+			clear(scratch) // an entry is copied
 		}
 	}
 	return w.Close()
