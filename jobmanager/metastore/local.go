@@ -32,13 +32,15 @@ const (
 // local is the store in a directory of this machine. Pebble keeps the data, an
 // flock keeps other processes out.
 type local struct {
-	dir   string
-	lock  *lock
-	log   *slog.Logger
-	fs    vfs.FS
-	db    *pebble.DB
-	grace time.Duration // how long a commit is waited for after its context
-	group *goroutine.Group
+	dir  string
+	lock *lock
+	log  *slog.Logger
+	fs   vfs.FS
+	db   *pebble.DB
+	// acknowledged belongs to whoever has the turn to write.
+	acknowledged *acknowledged
+	grace        time.Duration // how long a commit is waited for after its context
+	group        *goroutine.Group
 
 	// leading is held by the term, writing by the transaction that is under way.
 	leading, writing chan struct{}
@@ -97,13 +99,19 @@ func prepareDirectory(dir string) error {
 }
 
 // open opens the database, which must be there if the directory has a format, and
-// must hold nothing if it has none: it was not finished then.
+// must hold nothing if it has none: it was not finished then. It is read first and
+// only then opened for writing, so that nothing changes in one that is damaged.
 func (l *local) open() error {
 	version, err := readFormat(l.dir)
 	if err != nil {
 		return err
 	}
-	if err := l.run(func() error { return l.openDatabase(version == 0) }); err != nil {
+	if version != 0 {
+		if err := l.examine(); err != nil {
+			return err
+		}
+	}
+	if err := l.run(func() error { return l.openDatabase(&pebble.Options{ErrorIfNotExists: version != 0}) }); err != nil {
 		return l.openError(err)
 	}
 	epoch, err := l.number(epochKey)
@@ -115,12 +123,18 @@ func (l *local) open() error {
 		return err
 	}
 	l.revision = Revision(revision)
-	if version != 0 {
-		return nil
-	}
-	if epoch != 0 || revision != 0 {
+	if version == 0 && (epoch != 0 || revision != 0) {
 		return failure(ErrCorrupt, nil, "metadata store in %s: there is data, but the file that names its format is missing (%s); restore it with: echo '%s %d' > %s",
 			l.dir, formatFile, formatName, localFormat, filepath.Join(l.dir, formatFile))
+	}
+	if l.acknowledged, _, err = openAcknowledged(l.dir, version == 0); err != nil {
+		return systemError(err, "metadata store in %s: open %s", l.dir, acknowledgedFile)
+	}
+	if err := l.acknowledged.write(l.revision); err != nil {
+		return systemError(err, "metadata store in %s: write %s", l.dir, acknowledgedFile)
+	}
+	if version != 0 {
+		return nil
 	}
 	if err := writeFormat(l.dir); err != nil {
 		return systemError(err, "metadata store in %s: write its format", l.dir)
@@ -128,17 +142,48 @@ func (l *local) open() error {
 	return nil
 }
 
-func (l *local) openDatabase(create bool) error {
+// examine opens the database for reading and looks whether the last transaction
+// that was acknowledged is there.
+func (l *local) examine() error {
+	a, last, err := openAcknowledged(l.dir, false)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errEnvelope) {
+		return failure(ErrCorrupt, err, "metadata store in %s: %s, which has the last revision; %s", l.dir, acknowledgedFile, kept)
+	}
+	if err != nil {
+		return systemError(err, "metadata store in %s: read %s", l.dir, acknowledgedFile)
+	}
+	if err := a.close(); err != nil {
+		return systemError(err, "metadata store in %s: read %s", l.dir, acknowledgedFile)
+	}
+	if _, err := l.fs.Stat(filepath.Join(l.dir, dataDir)); errors.Is(err, fs.ErrNotExist) {
+		return failure(ErrCorrupt, err, "metadata store in %s: the directory has a format but no data; %s", l.dir, kept)
+	}
+	if err := l.run(func() error { return l.openDatabase(&pebble.Options{ErrorIfNotExists: true, ReadOnly: true}) }); err != nil {
+		return l.openError(err)
+	}
+	revision, err := l.number(revisionKey)
+	db := l.db
+	l.db = nil
+	if err = errors.Join(err, l.run(db.Close)); err != nil {
+		return err
+	}
+	if Revision(revision) < last {
+		return failure(ErrCorrupt, nil, "metadata store in %s: its last revision is %d, but %d was acknowledged: the write-ahead log in %s is damaged; %s",
+			l.dir, revision, last, dataDir, kept)
+	}
+	return nil
+}
+
+// openDatabase completes the options and opens the database.
+func (l *local) openDatabase(options *pebble.Options) error {
 	cache := pebble.NewCache(8 << 20)
 	defer cache.Unref()
-	options := &pebble.Options{
-		FS: l.fs, Cache: cache, Logger: pebbleLogger{l}, FormatMajorVersion: pebbleFormat,
-		ErrorIfNotExists: !create, MemTableSize: 4 << 20, MaxOpenFiles: 100,
-		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { l.fail(fmt.Errorf("in the background: %w", err)) },
-			DataCorruption:  func(i pebble.DataCorruptionInfo) { l.fail(fmt.Errorf("%w: %v", ErrCorrupt, i)) },
-			DiskSlow:        func(i pebble.DiskSlowInfo) { l.log.Warn("metadata store: the disk is slow", "details", i.String()) },
-		},
+	options.FS, options.Cache, options.Logger = l.fs, cache, pebbleLogger{l}
+	options.FormatMajorVersion, options.MemTableSize, options.MaxOpenFiles = pebbleFormat, 4<<20, 100
+	options.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) { l.fail(fmt.Errorf("in the background: %w", err)) },
+		DataCorruption:  func(i pebble.DataCorruptionInfo) { l.fail(fmt.Errorf("%w: %v", ErrCorrupt, i)) },
+		DiskSlow:        func(i pebble.DiskSlowInfo) { l.log.Warn("metadata store: the disk is slow", "details", i.String()) },
 	}
 	db, err := pebble.Open(filepath.Join(l.dir, dataDir), options)
 	if err != nil {
@@ -148,15 +193,15 @@ func (l *local) openDatabase(create bool) error {
 	return nil
 }
 
+// kept ends the messages about a directory that is damaged.
+const kept = "nothing was deleted: restore the directory from a copy, or move it away and lose the jobs in it"
+
 // openError says what is wrong with a directory that Pebble does not open.
 func (l *local) openError(err error) error {
-	const kept = "nothing was deleted: restore the directory from a copy, or move it away and lose the jobs in it"
 	switch {
-	case errors.Is(err, pebble.ErrDBDoesNotExist):
-		return failure(ErrCorrupt, err, "metadata store in %s: the directory has a format but no data; %s", l.dir, kept)
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC):
 		return systemError(err, "metadata store in %s", l.dir)
-	case errors.Is(err, fs.ErrNotExist) || pebble.IsCorruptionError(err):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, pebble.ErrDBDoesNotExist), pebble.IsCorruptionError(err):
 		return failure(ErrCorrupt, err, "metadata store in %s: %s", l.dir, kept)
 	default:
 		return failure(ErrUnavailable, err, "open the metadata store in %s; %s", l.dir, kept)
@@ -311,6 +356,15 @@ func (l *local) number(key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(value), nil
 }
 
+// write applies a batch and returns when it is durable. The caller has the turn, and
+// has put the revision into the batch.
+func (l *local) write(b *pebble.Batch) error {
+	if err := b.Commit(pebble.Sync); err != nil {
+		return err
+	}
+	return l.acknowledged.write(l.revision)
+}
+
 // close ends the term and closes the database. One that is broken is left as it
 // is, locked: closing it beside a writer that never returns would crash.
 func (l *local) close() error {
@@ -333,6 +387,9 @@ func (l *local) close() error {
 		l.group.Stop()
 		return l.unavailable(l.cause())
 	default:
+		if l.acknowledged != nil {
+			err = errors.Join(err, l.acknowledged.close())
+		}
 		return errors.Join(err, l.group.Close(), l.lock.release())
 	}
 }

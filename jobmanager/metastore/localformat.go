@@ -16,7 +16,7 @@ import (
 )
 
 // The layout of the directory: "lock"; "format", which holds [formatName] and the
-// version; "data", which is Pebble's. In Pebble a key of the store is dataSpace
+// version; "acknowledged" (see there); "data", which is Pebble's. In Pebble a key of the store is dataSpace
 // and the key, and its value is an envelope; what the store keeps for itself is
 // metaSpace and a name, and 8 bytes, big-endian.
 const (

@@ -63,9 +63,12 @@ func (l *local) begin(ctx context.Context) (*localTerm, error) {
 		return nil, err
 	}
 	b := l.db.NewBatch()
+	l.revision++
 	_ = b.Set(epochKey, binary.BigEndian.AppendUint64(nil, last+1), nil) // A batch in memory cannot fail.
+	_ = b.Set(revisionKey, binary.BigEndian.AppendUint64(nil, uint64(l.revision)), nil)
 	t := &localTerm{l: l, number: last + 1, ended: make(chan struct{})}
-	if err := l.run(func() error { defer l.exit(); return b.Commit(pebble.Sync) }); err != nil {
+	if err := l.run(func() error { defer l.exit(); return l.write(b) }); err != nil {
+		l.fail(err)
 		return nil, l.unavailable(err)
 	}
 	l.mu.Lock()
@@ -148,7 +151,7 @@ func (t *localTerm) commit(ctx context.Context, id string, tx *Transaction) (Rev
 	pending := t.pending
 	if !t.l.group.Go(func(context.Context) error {
 		defer t.l.exit()
-		pending <- b.Commit(pebble.Sync)
+		pending <- t.l.write(b)
 		return nil
 	}) {
 		t.l.exit()
