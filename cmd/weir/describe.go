@@ -17,6 +17,7 @@ func describe(job *client.Job) string {
 	if job.StatusMessage != "" {
 		b.WriteString("  " + strings.ReplaceAll(strings.TrimRight(job.StatusMessage, "\n"), "\n", "\n  ") + "\n")
 	}
+	b.WriteString(describeRestarts(job))
 	for _, v := range job.Vertices {
 		b.WriteString("  " + v.Name + "\n")
 		// Subtasks are numbered as in the names of tasks, from 1.
@@ -32,6 +33,36 @@ func describe(job *client.Job) string {
 		b.WriteString(describeUserMetrics(v))
 	}
 	return b.String()
+}
+
+// describeRestarts returns how often a job was restarted, when it will be, and
+// why: the last failures, the newest first, in one line each.
+func describeRestarts(job *client.Job) string {
+	if job.Restarts == 0 && job.NextRestart.IsZero() {
+		return ""
+	}
+	times := "times"
+	if job.Restarts == 1 {
+		times = "time"
+	}
+	text := fmt.Sprintf("  Attempt %d, restarted %d %s", job.Attempt, job.Restarts, times)
+	if !job.NextRestart.IsZero() {
+		text += ", next restart " + job.NextRestart.Local().Format("02.01.2006 15:04:05")
+	}
+	text += "\n"
+	for _, f := range job.Failures {
+		message, _, _ := strings.Cut(strings.TrimRight(f.Message, "\n"), "\n")
+		text += "    " + f.Time.Local().Format("02.01.2006 15:04:05") + " : "
+		if f.Task != "" {
+			text += f.Task + ": "
+		}
+		text += message
+		if f.TaskManager != "" && !strings.Contains(message, f.TaskManager) {
+			text += " (on TaskManager " + f.TaskManager + ")"
+		}
+		text += "\n"
+	}
+	return text
 }
 
 // backpressureLevel is Flink's: the share of time that a task waits for its

@@ -88,7 +88,12 @@ func endEvent(job *client.Job) endedEvent {
 		ReadRecords: inputOf(job).records,
 	}
 	if f := failureOf(job); job.State == client.Failed {
-		e.Failure = &jobFailureEvent{Message: strings.TrimRight(f.Message, "\n"), Task: f.Task, TaskManager: f.TaskManager, LogFile: f.LogFile, Stack: f.Stack}
+		failure := failureEvent(f)
+		e.Failure = &failure
 	}
 	return e
+}
+
+func failureEvent(f *client.Failure) jobFailureEvent {
+	return jobFailureEvent{Message: strings.TrimRight(f.Message, "\n"), Task: f.Task, TaskManager: f.TaskManager, LogFile: f.LogFile, Stack: f.Stack}
 }

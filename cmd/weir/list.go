@@ -84,7 +84,8 @@ func (l *listing) fetch(ctx context.Context, jobManager *client.Client) ([]*clie
 			if err != nil {
 				return nil, err
 			}
-			job.Vertices, job.Failure = described.Vertices, described.Failure
+			described.JobSummary = summary // Which was chosen by its state.
+			job = described
 		}
 		jobs = append(jobs, job)
 	}
@@ -163,7 +164,16 @@ type (
 		Duration      int64          `json:"duration"`
 		Tasks         map[string]int `json:"tasks"`
 		StatusMessage string         `json:"status-message,omitempty"`
-		Vertices      []vertexJSON   `json:"vertices,omitempty"`
+		Restarts      int            `json:"restarts"`
+		// NextRestart is absent unless the job is RESTARTING.
+		NextRestart int64 `json:"next-restart,omitempty"`
+		// Exceptions are the last failures of all attempts, the newest first.
+		Exceptions []exceptionJSON `json:"exceptions,omitempty"`
+		Vertices   []vertexJSON    `json:"vertices,omitempty"`
+	}
+	exceptionJSON struct {
+		Timestamp int64 `json:"timestamp"`
+		jobFailureEvent
 	}
 	vertexJSON struct {
 		Name        string        `json:"name"`
@@ -201,7 +211,10 @@ func (a *app) printJobsJSON(jobs []*client.Job, verbose bool) error {
 func jobToJSON(job *client.Job, verbose bool) jobJSON {
 	j := jobJSON{
 		JID: job.ID, Name: job.Name, State: string(job.State), StatusMessage: job.StatusMessage,
-		StartTime: job.Start.UnixMilli(), EndTime: -1, Tasks: map[string]int{"total": 0},
+		StartTime: job.Start.UnixMilli(), EndTime: -1, Tasks: map[string]int{"total": 0}, Restarts: job.Restarts,
+	}
+	if !job.NextRestart.IsZero() {
+		j.NextRestart = job.NextRestart.UnixMilli()
 	}
 	end := time.Now()
 	if !job.End.IsZero() {
@@ -215,6 +228,9 @@ func jobToJSON(job *client.Job, verbose bool) jobJSON {
 	}
 	if !verbose {
 		return j
+	}
+	for i := range job.Failures {
+		j.Exceptions = append(j.Exceptions, exceptionJSON{job.Failures[i].Time.UnixMilli(), failureEvent(&job.Failures[i])})
 	}
 	for _, v := range job.Vertices {
 		vertex := vertexJSON{Name: v.Name, Parallelism: v.Parallelism, Subtasks: make([]subtaskJSON, 0, len(v.Subtasks))}

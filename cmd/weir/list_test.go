@@ -122,6 +122,46 @@ func TestListVerboseShowsSubtasks(t *testing.T) {
 `, "", "list", "-m", j.address, "--verbose")
 }
 
+// TestListShowsRestarts: how often, when the next one is due, and why.
+func TestListShowsRestarts(t *testing.T) {
+	c := newCommand(t)
+	restarting := job(jobID, "late departures", clientv1.JobState_JOB_STATE_RESTARTING, startMs, 0)
+	restarting.Summary.StatusMessage = "restart 3 after 10s: row 7"
+	restarting.Summary.Restarts, restarting.Summary.NextRestartTimeMs = 2, startMs+60_000
+	restarting.Attempt = 3
+	restarting.Failures = []*clientv1.JobFailure{
+		{Message: "row 7\nof a.csv", Task: "Source: flights (1/2)", TaskManager: "tm-2", TimeMs: startMs + 50_000, LogFile: "/l", Stack: "goroutine 1"},
+		{Message: "TaskManager tm-1 was lost: silence", TaskManager: "tm-1", TimeMs: startMs + 20_000},
+	}
+	j := (&jobManager{jobs: []*clientv1.JobDescription{restarting}}).serve(t)
+	line := "------------------ Running/Restarting Jobs -------------------\n30.11.2020 16:02:29 : " + jobID + " : late departures (RESTARTING)\n"
+	c.expect(t, 0, waiting+line+blockEnd+"\n", "", "list", "-r", "-m", j.address)
+	c.expect(t, 0, waiting+line+`  restart 3 after 10s: row 7
+  Attempt 3, restarted 2 times, next restart 30.11.2020 16:03:29
+    30.11.2020 16:03:19 : Source: flights (1/2): row 7 (on TaskManager tm-2)
+    30.11.2020 16:02:49 : TaskManager tm-1 was lost: silence
+`+blockEnd+"\n", "", "list", "-r", "-v", "-m", j.address)
+
+	c.stdout.Reset()
+	if code := c.run([]string{"list", "-m", j.address, "-r", "-v", "-o=json"}); code != 0 {
+		t.Fatalf("exit code %d: %s", code, c.stderr)
+	}
+	var got struct{ Jobs []map[string]any }
+	if err := json.Unmarshal(c.stdout.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []any{
+		map[string]any{
+			"timestamp": startMs + 50_000.0, "message": "row 7\nof a.csv", "task": "Source: flights (1/2)", "taskmanager-id": "tm-2",
+			"log-file": "/l", "stack": "goroutine 1",
+		},
+		map[string]any{"timestamp": startMs + 20_000.0, "message": "TaskManager tm-1 was lost: silence", "taskmanager-id": "tm-1"},
+	}
+	if j := got.Jobs[0]; j["restarts"] != 2.0 || j["next-restart"] != startMs+60_000.0 || !reflect.DeepEqual(j["exceptions"], want) {
+		t.Errorf("got %v", j)
+	}
+}
+
 func TestListAsJSON(t *testing.T) {
 	c := newCommand(t)
 	failed := job("00000000000000000000000000000005", "broken", clientv1.JobState_JOB_STATE_FAILED, startMs+2000, startMs+2500)
@@ -139,7 +179,8 @@ func TestListAsJSON(t *testing.T) {
       "tasks": {
         "total": 0
       },
-      "status-message": "a <bad> row"
+      "status-message": "a <bad> row",
+      "restarts": 0
     }
   ]
 }

@@ -77,16 +77,35 @@ func build(env *weir.Env, role, mode string) {
 				return n
 			}).Name("no seven").
 			To("out", stdout.JSON[Number]())
+	case "once": // Panics unless its marker exists, which it makes first.
+		weir.From(env, "numbers", generator.Of(1000, number)).
+			Map(func(n Number) Number {
+				if _, err := os.Stat(env.Args()[1]); n.Value == 500 && err != nil {
+					if err := os.WriteFile(env.Args()[1], nil, 0o600); err != nil {
+						panic(err)
+					}
+					panic("not the first time")
+				}
+				return n
+			}).
+			KeyBy(func(n Number) int64 { return n.Key }).
+			Reduce(sum).
+			To("out", stdout.JSON[Number]())
+	case "paced": // The sums, of input that takes five seconds.
+		weir.From(env, "numbers", generator.Of(1000, number).Rate(200)).
+			KeyBy(func(n Number) int64 { return n.Key }).
+			Reduce(sum).
+			To("out", stdout.JSON[Number]())
 	case "csv":
 		weir.From(env, "rows", file.CSV[Number](env.Args()[1])).
 			To("out", stdout.JSON[Number]())
 	case "differs": // Between the two plannings.
 		weir.From(env, "numbers", generator.Of(1, number)).
-			Name("numbers since " + strconv.FormatInt(time.Now().UnixNano(), 10)).
+			Name("numbers since "+strconv.FormatInt(time.Now().UnixNano(), 10)).
 			To("out", stdout.JSON[Number]())
 	case "worker-differs": // Between plan and worker.
 		weir.From(env, "numbers", generator.Of(1, number)).
-			Map(func(n Number) Number { return n }).Name("in mode " + mode).
+			Map(func(n Number) Number { return n }).Name("in mode "+mode).
 			To("out", stdout.JSON[Number]())
 	case "mistakes":
 		s := weir.From(env, "numbers", generator.Of(1, number)).ID("same").Parallelism(-1)
