@@ -108,7 +108,9 @@ func TestRestoredCommitsFirst(t *testing.T) {
 func TestAbortedCommitsWait(t *testing.T) {
 	c := checkpoint.NewCommits()
 	prepared(c, 1, "x")
-	prepared(c, 2)
+	if actions := c.Step(commitTime, checkpoint.CommittablesPrepared{Checkpoint: 2}); len(actions) > 0 {
+		t.Errorf("without a completed checkpoint: %+v", actions)
+	}
 	outstanding := c.Outstanding()
 	if len(outstanding) != 1 || outstanding[0].Checkpoint != 1 {
 		t.Errorf("the snapshot of 2 has %+v", outstanding)

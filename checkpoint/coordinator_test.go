@@ -408,6 +408,32 @@ func TestAmbiguousRecord(t *testing.T) {
 	})
 }
 
+// TestRefusedAfterTheAttempt aborts a checkpoint that the store refuses once its
+// attempt is over, and fails nothing by it.
+func TestRefusedAfterTheAttempt(t *testing.T) {
+	s := newScript(t, nil)
+	s.until(10 * time.Second)
+	s.acknowledge(1, both...)
+	s.step(checkpoint.MetadataWritten{ID: 1, File: metadata(1)})
+	s.step(checkpoint.AttemptOver{Attempt: 1, Reason: "it failed"})
+	actions := s.step(checkpoint.RecordFailed{ID: 1, Reason: "quota"})
+	equal(t, "aborted", len(of[checkpoint.Aborted](actions)), 1)
+	equal(t, "actions", len(actions), 1)
+	if latest, settled := s.c.RestorePoint(); latest != nil || !settled {
+		t.Errorf("the restore point is %v, settled: %t", latest, settled)
+	}
+}
+
+// TestRecoveredIDs takes no id again that a recorded checkpoint has, whatever the
+// counter says (S6).
+func TestRecoveredIDs(t *testing.T) {
+	now := time.Unix(5000, 0)
+	c := checkpoint.NewCoordinator(checkpoint.DefaultConfig(), checkpoint.Recovered{Latest: &checkpoint.Record{ID: 4}, Counter: 2})
+	c.Step(now, checkpoint.AttemptRunning{Attempt: 1, Tasks: both})
+	c.Step(now, checkpoint.Requested{Request: 1})
+	equal(t, "triggered", len(of[checkpoint.TriggerTasks](c.Step(now, checkpoint.IDAllocated{Allocation: 1, ID: 4}))), 0)
+}
+
 // TestRecordsInOrder is C6: a checkpoint that is ready while another one is being
 // recorded waits, and is recorded or subsumed after it.
 func TestRecordsInOrder(t *testing.T) {
@@ -492,6 +518,12 @@ func TestStaleMessages(t *testing.T) {
 		checkpoint.RecordUnknown{ID: 2},
 		checkpoint.RecordRead{ID: 2, Found: true},
 		checkpoint.RecordUnread{ID: 2},
+		checkpoint.MetadataFailed{ID: 9},
+		checkpoint.Recorded{ID: 9},
+		checkpoint.RecordFailed{ID: 9},
+		checkpoint.RecordUnknown{ID: 9},
+		checkpoint.RecordRead{ID: 9, Found: true},
+		checkpoint.RecordUnread{ID: 9},
 		checkpoint.SinksCommitted{Attempt: 2, ID: 2, Task: source},
 		checkpoint.TaskFinished{Attempt: 1, Task: source},
 		checkpoint.TaskFinished{Attempt: 2, Task: ids.Subtask{Vertex: 9}},

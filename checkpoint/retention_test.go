@@ -104,6 +104,8 @@ func TestRetained(t *testing.T) {
 	if len(kept) != 2 || kept[0].ID != 3 || kept[1].ID != 4 || kept[1].Metadata != "4/meta" || len(kept[1].Files) != 2 {
 		t.Errorf("kept: %+v", kept)
 	}
+	equal(t, "an answer to nothing", k.step(checkpoint.PointerRemoved{ID: 4}), "")
+	equal(t, "still kept", len(k.r.Checkpoints()), 2)
 	equal(t, "after 5", k.complete(5, 4, "5/f"), "forget 3, delete 3/meta 1/a 3/d")
 }
 
