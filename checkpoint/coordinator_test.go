@@ -422,6 +422,17 @@ func TestRefusedAfterTheAttempt(t *testing.T) {
 	if latest, settled := s.c.RestorePoint(); latest != nil || !settled {
 		t.Errorf("the restore point is %v, settled: %t", latest, settled)
 	}
+
+	// The next attempt, if it did not wait, has nothing to do with it either.
+	s = newScript(t, nil)
+	s.until(10 * time.Second)
+	s.acknowledge(1, both...)
+	s.step(checkpoint.MetadataWritten{ID: 1, File: metadata(1)})
+	s.step(checkpoint.AttemptRunning{Attempt: 2, Tasks: both})
+	actions = s.step(checkpoint.RecordFailed{ID: 1, Reason: "quota"})
+	equal(t, "aborted", len(of[checkpoint.Aborted](actions)), 1)
+	equal(t, "actions", len(actions), 1)
+	equal(t, "in all", s.c.View().Total, 1)
 }
 
 // TestRecoveredIDs takes no id again that a recorded checkpoint has, whatever the

@@ -290,12 +290,10 @@ func (c *Coordinator) complete(p *pending) {
 func (c *Coordinator) expire(p *pending) {
 	p.deadline = c.now.Add(c.config.Timeout)
 	reason := fmt.Sprintf("checkpoint %d expired after execution.checkpointing.timeout (%s): %s", p.id, c.config.Timeout, p.lacks())
-	if p.phase >= recording {
-		c.fail(reason)
-		return
+	if p.phase < recording {
+		c.abort(p, reason)
 	}
-	c.abort(p, reason)
-	c.fail(reason)
+	c.failedBy(p, reason)
 }
 
 // lacks says what a checkpoint waits for.
@@ -323,7 +321,15 @@ func (p *pending) lacks() string {
 func (c *Coordinator) abortFailed(p *pending, reason string) {
 	reason = fmt.Sprintf("checkpoint %d: %s", p.id, reason)
 	c.abort(p, reason)
-	c.fail(reason)
+	c.failedBy(p, reason)
+}
+
+// failedBy counts a checkpoint that failed, but not against an attempt that did
+// not trigger it.
+func (c *Coordinator) failedBy(p *pending, reason string) {
+	if p.attempt == c.attempt {
+		c.fail(reason)
+	}
 }
 
 // abort gives a checkpoint up. The tasks are told before anything else that they

@@ -11,7 +11,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "live only the simulated life with this seed")
-	seeds    = flag.Int("seeds", 1500, "how many lives to simulate")
+	seeds    = flag.Int("seeds", 1000, "how many lives to simulate")
 )
 
 // TestSimulatedLives lives through whole lives of a job: its machines, the
