@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/weirstream/weir/internal/goroutine"
 	"github.com/weirstream/weir/internal/ids"
 	tmv1 "github.com/weirstream/weir/proto/gen/weir/taskmanager/v1"
 	"github.com/weirstream/weir/scheduler"
@@ -26,6 +27,10 @@ type core struct {
 	epoch uint64
 	// encrypt says that data connections use TLS also within a machine.
 	encrypt bool
+	// books say which checkpoints jobs have; group runs what is done about them
+	// outside of the lock.
+	books books
+	group *goroutine.Group
 	// release gives up a hold on an artefact.
 	release func(digest)
 	// wake tells the timer that the deadline has changed.
@@ -72,7 +77,6 @@ func (c *core) stepLocked(event scheduler.Event) {
 	}
 	c.mu.stepping = true
 	defer func() { c.mu.stepping = false }()
-	before, _ := c.mu.scheduler.Deadline()
 	for len(c.mu.events) > 0 {
 		next := c.mu.events[0]
 		c.mu.events = c.mu.events[1:]
@@ -80,16 +84,43 @@ func (c *core) stepLocked(event scheduler.Event) {
 			c.perform(action)
 		}
 	}
-	if after, ok := c.mu.scheduler.Deadline(); ok && !after.Equal(before) {
-		select {
-		case c.wake <- struct{}{}:
-		default:
+	c.rearm()
+}
+
+// rearm has tick look at the deadlines again.
+func (c *core) rearm() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// deadlineLocked returns when the first Tick is due; zero is never.
+func (c *core) deadlineLocked() time.Time {
+	first, _ := c.mu.scheduler.Deadline()
+	for _, j := range c.mu.jobs {
+		if j.checkpoints == nil {
+			continue
+		}
+		if d := j.checkpoints.deadline(); !d.IsZero() && (first.IsZero() || d.Before(first)) {
+			first = d
+		}
+	}
+	return first
+}
+
+// tickLocked tells everybody whose deadline has passed.
+func (c *core) tickLocked() {
+	c.stepLocked(scheduler.Tick{})
+	for _, j := range c.mu.jobs {
+		if j.checkpoints != nil {
+			j.checkpoints.tick(time.Now())
 		}
 	}
 }
 
-// tick tells the scheduler whenever one of its deadlines has passed, until ctx
-// is done.
+// tick tells the machines whenever one of their deadlines has passed, until ctx is
+// done.
 func (c *core) tick(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -99,13 +130,15 @@ func (c *core) tick(ctx context.Context) error {
 			return nil
 		case <-c.wake:
 		case <-timer.C:
-			c.step(scheduler.Tick{})
+			c.mu.Lock()
+			c.tickLocked()
+			c.mu.Unlock()
 		}
 		c.mu.Lock()
-		deadline, ok := c.mu.scheduler.Deadline()
+		deadline := c.deadlineLocked()
 		c.mu.Unlock()
 		timer.Stop()
-		if ok {
+		if !deadline.IsZero() {
 			timer.Reset(time.Until(deadline))
 		}
 	}

@@ -257,7 +257,7 @@ func FuzzTaskManagerMessage(f *testing.F) {
 		j.id = job
 		c.submitted(j)
 		message := dataflow.ToProto(plan)
-		_, err = c.planned(plannedJob{job: j, message: message, defaultParallelism: 2, configuration: map[string]string{}, event: scheduler.JobPlanned{
+		_, err = c.planned(plannedJob{job: j, settings: config.Default(), message: message, defaultParallelism: 2, configuration: map[string]string{}, event: scheduler.JobPlanned{
 			Job: job, Name: "job", Graph: graph, Options: scheduler.JobOptions{SlotRequestTimeout: time.Minute, Buffers: config.NetworkSettings(config.Default())},
 		}})
 		if err != nil {

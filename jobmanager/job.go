@@ -33,6 +33,9 @@ type job struct {
 	configuration      map[string]string
 	defaultParallelism int
 
+	// checkpoints is nil for a job that takes none.
+	checkpoints *checkpoints
+
 	secret []byte
 	// certificate and key are set if data connections use TLS.
 	certificate, key []byte

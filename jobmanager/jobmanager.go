@@ -23,6 +23,7 @@ import (
 	"github.com/weirstream/weir/internal/goroutine"
 	"github.com/weirstream/weir/internal/ids"
 	"github.com/weirstream/weir/internal/launch"
+	"github.com/weirstream/weir/jobmanager/metastore"
 	clientv1 "github.com/weirstream/weir/proto/gen/weir/client/v1"
 	tmv1 "github.com/weirstream/weir/proto/gen/weir/taskmanager/v1"
 	"github.com/weirstream/weir/scheduler"
@@ -57,9 +58,11 @@ type Config struct {
 type JobManager struct {
 	log       *slog.Logger
 	directory *directory
-	core      *core
-	service   *service
-	server    *grpc.Server
+	// store is the metadata store; nil for an embedded JobManager.
+	store   *metastore.Store
+	core    *core
+	service *service
+	server  *grpc.Server
 	// group owns the goroutines of streams; its context is done when the
 	// JobManager stops.
 	group  *goroutine.Group
@@ -110,6 +113,10 @@ func New(c Config) (*JobManager, error) {
 	}
 	m.core = newCore(schedulerConfig(settings), who.epoch, m.log, func(d digest) { m.service.release(d) })
 	m.core.encrypt = config.TLSEnabled.Get(settings)
+	m.core.group = m.group
+	if err := m.openBooks(c.WorkingDirectory); err != nil {
+		return nil, errors.Join(fmt.Errorf("JobManager: %w", err), m.release())
+	}
 	m.service = &service{
 		core: m.core, artefacts: artefacts, config: settings, version: c.Version, log: m.log, group: m.group,
 		planTimeouts: planTimeouts{register: config.SlotRequestTimeout.Get(settings), main: c.PlanTimeout, answer: 10 * time.Minute},
@@ -224,11 +231,35 @@ func (m *JobManager) Close() error {
 	return errors.Join(m.group.Close(), m.release())
 }
 
-func (m *JobManager) release() error {
-	if m.directory == nil {
+func (m *JobManager) release() (err error) {
+	if m.store != nil {
+		err = m.store.Close()
+	}
+	if m.directory != nil {
+		err = errors.Join(err, m.directory.close())
+	}
+	return err
+}
+
+// openBooks opens the metadata store, which the lock of the working directory keeps
+// for this process.
+func (m *JobManager) openBooks(directory string) error {
+	if directory == "" {
+		m.core.books = newMemoryBooks()
 		return nil
 	}
-	return m.directory.close()
+	ctx, cancel := context.WithTimeout(m.group.Context(), workTimeout)
+	defer cancel()
+	var err error
+	if m.store, err = metastore.Open(ctx, metastore.Config{StorageDir: directory, ClusterID: "store", Logger: m.log}); err != nil {
+		return err
+	}
+	lead, err := m.store.Campaign(ctx, "jobmanager")
+	if err != nil {
+		return err
+	}
+	m.core.books = &storedBooks{store: m.store, lead: lead}
+	return nil
 }
 
 // PlannedJob is a job whose program is this very process, so that it needs no

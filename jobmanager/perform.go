@@ -20,7 +20,11 @@ func (c *core) perform(action scheduler.Action) {
 	case scheduler.StartWorker:
 		c.startWorker(a)
 	case scheduler.StartTasks:
-		c.send(a.Session, command(a.Target, startTasksToProto(a)))
+		m := startTasksToProto(a)
+		if k := c.mu.jobs[a.Job].checkpoints; k != nil {
+			k.startTasks(a, m.GetStartTasks())
+		}
+		c.send(a.Session, command(a.Target, m))
 	case scheduler.CancelTasks:
 		c.send(a.Session, command(a.Target, &workerv1.SessionResponse{Message: &workerv1.SessionResponse_CancelTasks{CancelTasks: &workerv1.CancelTasks{}}}))
 	case scheduler.Shutdown:
@@ -58,10 +62,15 @@ func (c *core) perform(action scheduler.Action) {
 	}
 }
 
-// nextAttempt says what an attempt begins from: this JobManager keeps nothing to
-// restore, so its sources read their input from the start.
+// nextAttempt says what an attempt begins from: the newest checkpoint, or else its
+// sources read their input from the start.
 func (c *core) nextAttempt(a scheduler.NextAttempt) {
-	c.mu.jobs[a.Job].forgetFigures()
+	j := c.mu.jobs[a.Job]
+	j.forgetFigures()
+	if j.checkpoints != nil {
+		j.checkpoints.nextAttempt()
+		return
+	}
 	c.stepLocked(scheduler.AttemptReady{Job: a.Job})
 }
 
@@ -109,7 +118,13 @@ func (c *core) transitioned(a scheduler.JobTransition) {
 	}
 	c.log.Log(context.Background(), level, "job is "+strings.ToLower(a.To.String()), attributes...)
 	j := c.mu.jobs[a.Job]
-	if j == nil || !a.To.Terminal() {
+	if j == nil {
+		return
+	}
+	if j.checkpoints != nil {
+		j.checkpoints.transitioned(a.To, a.Reason)
+	}
+	if !a.To.Terminal() {
 		return
 	}
 	if a.From == scheduler.Initializing {

@@ -328,6 +328,9 @@ func (c *core) workerMessage(o scheduler.Origin, m *tmv1.WorkerMessage) {
 		}
 		return
 	}
+	if j := c.mu.jobs[o.Job]; j != nil && j.checkpoints != nil && j.checkpoints.hear(o, m.GetMessage()) {
+		return
+	}
 	if event := workerEvent(o, m.GetMessage()); event != nil {
 		c.stepLocked(event)
 	}

@@ -289,7 +289,7 @@ func (s *service) start(j *job, plan *planned, settings *config.Config, platform
 		r.name = config.PipelineName.Get(settings)
 	}
 	r.waits, err = s.core.planned(plannedJob{
-		job: j, message: plan.message, defaultParallelism: parallelism, configuration: forWorkers(s.config, settings),
+		job: j, message: plan.message, defaultParallelism: parallelism, configuration: forWorkers(s.config, settings), settings: settings,
 		event: scheduler.JobPlanned{Job: j.id, Name: r.name, Graph: graph, Options: s.jobOptions(settings, platform)},
 	})
 	return r, err
@@ -319,6 +319,7 @@ type plannedJob struct {
 	message            *planv1.Plan
 	defaultParallelism int
 	configuration      map[string]string
+	settings           *config.Config
 	event              scheduler.JobPlanned
 }
 
@@ -330,6 +331,13 @@ func (c *core) planned(p plannedJob) (waits string, err error) {
 	j := p.job
 	j.plan, j.shown = p.message, withoutRecorded(p.message)
 	j.configuration, j.defaultParallelism = p.configuration, p.defaultParallelism
+	if j.checkpoints, err = c.newCheckpoints(p, p.settings); err != nil {
+		c.stepLocked(scheduler.JobRefused{Job: j.id, Reason: err.Error()})
+		return "", invalid(err)
+	}
+	if j.checkpoints != nil {
+		c.group.Go(j.checkpoints.work.run)
+	}
 	c.stepLocked(p.event)
 	view, _ := c.mu.scheduler.Job(j.id)
 	switch {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/weirstream/weir/internal/ids"
+	"github.com/weirstream/weir/internal/key"
 	"github.com/weirstream/weir/state/snapshot"
 )
 
@@ -90,7 +91,8 @@ func (h *Host) writeSnapshot(id ids.Subtask, t *task, s *taken) *Snapshot {
 		Checkpoint: s.id, Alignment: s.aligned, Synchronous: s.sync, StartDelay: s.delay,
 		Path: filepath.Join(t.ctx.checkpoints.Directory, fmt.Sprintf("chk-%d-%d-%d", s.id, id.Vertex, id.Index)),
 	}
-	done.Summary, done.Err = writeFile(done.Path, s)
+	first, last := key.GroupRange(t.ctx.Subtask, t.ctx.Parallelism)
+	done.Summary, done.Err = writeFile(done.Path, s, first, last)
 	if h.written(s) {
 		done.Err = errGivenUp
 	}
@@ -108,8 +110,8 @@ func remove(path string) error {
 	return nil
 }
 
-// writeFile writes what was taken.
-func writeFile(path string, s *taken) (summary snapshot.Summary, err error) {
+// writeFile writes what a task that owns the key groups from first to last has taken.
+func writeFile(path string, s *taken, first, last uint16) (summary snapshot.Summary, err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return summary, err
@@ -117,6 +119,9 @@ func writeFile(path string, s *taken) (summary snapshot.Summary, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	buffered := bufio.NewWriterSize(f, 1<<18)
 	w := snapshot.NewWriter(buffered)
+	if err := w.Groups(first, last); err != nil {
+		return summary, err
+	}
 	for i, p := range s.parts {
 		if err := w.Begin(p.section); err != nil {
 			return summary, err

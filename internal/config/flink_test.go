@@ -43,7 +43,7 @@ func TestFlinkKeysAreKnown(t *testing.T) {
 func TestReasons(t *testing.T) {
 	for key, want := range map[string]string{
 		"taskmanager.memory.jvm-metaspace.size":    "has no effect: Weir has no JVM: what Flink sets apart for metaspace is heap",
-		"execution.checkpointing.interval":         "has no effect: this version of Weir takes no checkpoints and no savepoints",
+		"execution.checkpointing.unaligned":        "has no effect: this version of Weir aligns barriers in every case",
 		"state.backend.rocksdb.localdir":           "has no effect: this version of Weir keeps state in memory only",
 		"metrics.reporter.prom.port":               "has no effect: this version of Weir has no metrics reporters",
 		"pipeline.max-parallelism":                 "has no effect: Weir always has 65536 key groups, so any parallelism can be reached",

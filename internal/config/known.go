@@ -61,15 +61,18 @@ const (
 	noRegions     = "Weir restarts all tasks of a job together"
 	noStoreType   = "the JobManager has one way of keeping ended jobs"
 
-	noAlignment   = "Weir always aligns each split by itself; a group is named in code, by WithAlignment"
-	noAdaptive    = "this version of Weir rebalances in turn, not by load"
-	noCheckpoints = "this version of Weir takes no checkpoints and no savepoints"
-	noBackends    = "this version of Weir keeps state in memory only"
-	noHA          = "this version of Weir has one JobManager"
-	noREST        = "this version of Weir has no REST API and no dashboard"
-	noMetrics     = "this version of Weir has no metrics reporters"
-	noObjects     = "this version of Weir reads and writes local files only"
-	noScaling     = "this version of Weir does not change the parallelism of a running job"
+	noAlignment  = "Weir always aligns each split by itself; a group is named in code, by WithAlignment"
+	noAdaptive   = "this version of Weir rebalances in turn, not by load"
+	noSavepoints = "this version of Weir has no savepoints"
+	noUnaligned  = "this version of Weir aligns barriers in every case"
+	noSnapshots  = "this version of Weir writes all of a task's state with each checkpoint, in one file"
+	noChoice     = "checkpoints of Weir always do so"
+	noBackends   = "this version of Weir keeps state in memory only"
+	noHA         = "this version of Weir has one JobManager"
+	noREST       = "this version of Weir has no REST API and no dashboard"
+	noMetrics    = "this version of Weir has no metrics reporters"
+	noObjects    = "this version of Weir reads and writes local files only"
+	noScaling    = "this version of Weir does not change the parallelism of a running job"
 )
 
 // flinkGroup are keys of Flink that share the reason for which they have no
@@ -152,8 +155,17 @@ var flinkGroups = []flinkGroup{
 	{noQueries, `queryable-state. query.`},
 	{noAlignment, `pipeline.watermark-alignment.`},
 	{noAdaptive, `taskmanager.network.adaptive-partitioner.`},
-	{noCheckpoints, `state. dstl. execution.checkpointing. execution.state-recovery. execution.savepoint.
-		execution.savepoint-restore-mode sink.committer. task.checkpoint.`},
+	{noSavepoints, `execution.checkpointing.savepoint-dir state.savepoints.dir execution.savepoint. execution.savepoint-restore-mode
+		execution.state-recovery.`},
+	{noUnaligned, `execution.checkpointing.unaligned execution.checkpointing.unaligned. execution.checkpointing.aligned-checkpoint-timeout
+		execution.checkpointing.alignment-timeout execution.checkpointing.force-unaligned execution.checkpointing.recover-without-channel-state.
+		execution.checkpointing.during-recovery. task.checkpoint.`},
+	{noSnapshots, `execution.checkpointing.incremental execution.checkpointing.storage execution.checkpointing.data-inline-threshold
+		execution.checkpointing.write-buffer-size execution.checkpointing.snapshot-compression execution.checkpointing.file-merging.
+		execution.checkpointing.local-backup. execution.checkpointing.local-copy. execution.checkpointing.cleaner. dstl. sink.committer.
+		state.checkpoint-storage state.checkpoint.cleaner. state.storage. state.backend.incremental state.checkpoints.create-subdir state.ttl.`},
+	{noChoice, `execution.checkpointing.checkpoints-after-tasks-finish.enabled execution.checkpointing.checkpoints-after-tasks-finish
+		execution.checkpointing.create-subdir execution.checkpointing.interval-during-backlog execution.checkpointing.prefer-checkpoint-for-recovery`},
 	{noBackends, `state.backend state.backend. state.changelog. state.latency-track. state.size-track.
 		taskmanager.memory.managed.consumer-weights`},
 	{noHA, `high-availability high-availability. recovery. job-result-store. application-result-store. cleanup-strategy cleanup-strategy.`},

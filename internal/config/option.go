@@ -107,7 +107,7 @@ type area struct {
 
 // areas are all areas in the order of the reference.
 var areas = []*area{
-	clusterArea, jobManagerArea, taskManagerArea, memoryArea, networkArea, executionArea, restartArea, securityArea, filesArea,
+	clusterArea, jobManagerArea, taskManagerArea, memoryArea, networkArea, executionArea, checkpointArea, restartArea, securityArea, filesArea,
 }
 
 // detail changes a key while it is defined.

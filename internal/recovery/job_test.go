@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirstream/weir"
@@ -92,6 +93,8 @@ type store struct {
 	made      int
 	// recovered counts the calls of Recover that had something to commit.
 	recovered int
+	// prepares counts the calls of Prepare.
+	prepares atomic.Int64
 }
 
 func newStore() *store {
@@ -118,6 +121,7 @@ func (w *storeWriter) Flush() error { return nil }
 func (w *storeWriter) Close() error { return nil }
 
 func (w *storeWriter) Prepare(checkpoint uint64) ([]byte, error) {
+	w.store.prepares.Add(1)
 	if len(w.rows) == 0 {
 		return nil, nil
 	}
