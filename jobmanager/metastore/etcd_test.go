@@ -247,7 +247,7 @@ func TestCallerGivesUp(t *testing.T) {
 	}
 }
 
-// E8, S8, mutant 18: a leader that etcd cannot hear stops leading before the next one
+// E8, mutant 18, S5: a leader that etcd cannot hear stops leading before the next one
 // begins; what it sends late is refused by the store; and it can still find out about
 // a transaction of its time.
 func TestDeposed(t *testing.T) {

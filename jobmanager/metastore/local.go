@@ -204,7 +204,11 @@ func (l *local) openError(err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, pebble.ErrDBDoesNotExist), pebble.IsCorruptionError(err):
 		return failure(ErrCorrupt, err, "metadata store in %s: %s", l.dir, kept)
 	default:
-		return failure(ErrUnavailable, err, "open the metadata store in %s; %s", l.dir, kept)
+		kind := ErrCorrupt // Pebble does not accept what it has read.
+		if _, ok := errors.AsType[syscall.Errno](err); ok {
+			kind = ErrUnavailable
+		}
+		return failure(kind, err, "open the metadata store in %s; %s", l.dir, kept)
 	}
 }
 

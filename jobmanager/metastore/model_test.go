@@ -2,6 +2,7 @@ package metastore_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,12 @@ type model struct {
 // TestModel performs random operations on a store and on a map, with leaders that
 // change and stores that are opened anew, and compares every answer.
 func TestModel(t *testing.T) {
+	// A store that is opened on a disk costs some 50 ms; -rapid.checks=N asks for more.
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := flag.Set("rapid.checks", "30"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name := range implementations(t) {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {

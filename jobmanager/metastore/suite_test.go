@@ -339,7 +339,7 @@ func TestResign(t *testing.T) {
 	}
 }
 
-// S8: of two contenders one leads; the other one does as soon as it is gone, with a
+// S4: of two contenders one leads; the other one does as soon as it is gone, with a
 // larger epoch, and finds what the first has written.
 func TestTwoContenders(t *testing.T) {
 	for name, c := range implementations(t) {
