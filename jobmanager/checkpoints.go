@@ -46,6 +46,8 @@ type checkpoints struct {
 	restored *metadata.Metadata
 	// captured are the splits that were not dealt when a checkpoint was triggered.
 	captured map[checkpoint.ID]map[int][]scheduler.Split
+	// seen is for users.
+	seen seen
 }
 
 // newCheckpoints returns nil for a job that takes no checkpoints.
@@ -166,6 +168,7 @@ func (k *checkpoints) perform(action checkpoint.Action) {
 	case checkpoint.Aborted:
 		delete(k.captured, a.ID)
 		log.Warn("checkpoint aborted", "checkpoint", a.ID, "reason", a.Reason)
+		k.seen.aborted(k.coordinator.View())
 		k.changed()
 	case checkpoint.MessageDropped:
 		log.Debug("message dropped", "message", a.Message, "attempt", a.Attempt, "checkpoint", a.ID, "reason", a.Reason)
@@ -228,6 +231,7 @@ func (k *checkpoints) restoreRead(id checkpoint.ID, m *metadata.Metadata, err er
 		return
 	}
 	k.restored = m
+	k.seen.began(id, time.Now())
 	r := &scheduler.Restore{Checkpoint: uint64(id), Sources: map[int][]scheduler.Split{}}
 	for v := range m.Vertices {
 		if source := m.Vertices[v].Source; source != nil {
