@@ -73,6 +73,10 @@ race: ## Like test, but an error where the race detector cannot run
 sim: ## Live SEEDS (20000) simulated lives of the checkpoint machines, with every crash
 	go test ./checkpoint -run '^TestSimulatedLives$$' -count=1 -timeout=0 -v -seeds $(SEEDS)
 
+.PHONY: chaos
+chaos: ## Kill ROUNDS (100) processes of a job with checkpoints, and compare what it has committed with a model
+	ROUNDS=$${ROUNDS:-100} go test ./cmd/weir -run '^TestChaos$$' -count=1 -timeout=0 -v
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target in turn for FUZZTIME (30s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file func; do \

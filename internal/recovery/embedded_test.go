@@ -17,12 +17,12 @@ import (
 // on from its last checkpoint after failures of its functions, and commits each row
 // once; nothing is left in the checkpoint directory when it has finished.
 func TestEmbeddedRecovers(t *testing.T) {
-	source := events{splits: 4, each: 20_000, keys: 50}
+	source := Events{Parts: 4, Each: 20_000, Keys: 50}
 	out, directory := newStore(), t.TempDir()
 	const failures = 3
 	failing := &failing{out: out, left: failures}
 	build := func(env *weir.Env) {
-		job(source, out)(env)
+		Job(source, out)(env)
 		weir.From(env, "failing", failing).ID("failing").Map(failing.fail).
 			Filter(func(int64) bool { return false }).Map(func(int64) string { return "" }).To("nowhere", out)
 	}
@@ -43,7 +43,7 @@ func TestEmbeddedRecovers(t *testing.T) {
 	if failing.left != 0 {
 		t.Errorf("%d of %d failures did not come", failing.left, failures)
 	}
-	compare(t, out.committed, model(source))
+	compare(t, out.committed, Model(source))
 	left, err := os.ReadDir(directory)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
