@@ -1,5 +1,5 @@
 // Package client talks to a JobManager: it submits jobs, lists, describes,
-// watches and cancels them. The weir command line is written with it, and so
+// watches and cancels them, and shows their checkpoints. The weir command line is written with it, and so
 // can any other Go program be.
 //
 //	c, err := client.Dial(client.Config{Address: "localhost:6123", Credential: credential})

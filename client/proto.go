@@ -172,3 +172,69 @@ func clusterFromProto(m *clientv1.GetClusterResponse) *Cluster {
 	}
 	return cluster
 }
+
+func checkpointsFromProto(m *clientv1.DescribeCheckpointsResponse) *Checkpoints {
+	config, counts := m.GetConfiguration(), m.GetCounts()
+	c := &Checkpoints{
+		Config: CheckpointConfig{
+			Mode:     config.GetMode(),
+			Interval: millis(config.GetIntervalMs()), Timeout: millis(config.GetTimeoutMs()), MinPause: millis(config.GetMinPauseMs()),
+			MaxConcurrent: int(config.GetMaxConcurrent()), TolerableFailed: int(config.GetTolerableFailed()),
+			Retained: int(config.GetRetained()), ExternalizedRetention: config.GetExternalizedRetention(), Directory: config.GetDirectory(),
+		},
+		Triggered: int(counts.GetTriggered()), InProgress: int(counts.GetInProgress()), Completed: int(counts.GetCompleted()),
+		Failed: int(counts.GetFailed()), Restored: int(counts.GetRestored()),
+		LatestCompleted: checkpointFromProto(m.GetLatestCompleted(), m.GetVertices()),
+		LatestFailed:    checkpointFromProto(m.GetLatestFailed(), m.GetVertices()),
+	}
+	for _, checkpoint := range m.GetHistory() {
+		c.History = append(c.History, *checkpointFromProto(checkpoint, m.GetVertices()))
+	}
+	if r := m.GetLatestRestored(); r != nil {
+		c.LatestRestored = &RestoredCheckpoint{ID: r.GetId(), Time: timeFromMillis(r.GetRestoreTimeMs()), ExternalPath: r.GetExternalPath()}
+	}
+	for _, r := range m.GetRetained() {
+		c.Retained = append(c.Retained, RetainedCheckpoint{ID: r.GetId(), ExternalPath: r.GetExternalPath()})
+	}
+	return c
+}
+
+func checkpointFromProto(m *clientv1.Checkpoint, vertices []*clientv1.CheckpointVertex) *Checkpoint {
+	if m == nil {
+		return nil
+	}
+	c := &Checkpoint{
+		ID:      m.GetId(),
+		Status:  CheckpointStatus(enumName(m.GetStatus(), "CHECKPOINT_STATUS_", int32(m.GetStatus()))),
+		Attempt: int(m.GetAttempt()), Final: m.GetFinal(),
+		Trigger: timeFromMillis(m.GetTriggerTimeMs()), Duration: micros(uint64(max(m.GetDurationUs(), 0))),
+		StateSize: m.GetStateSize(), StoredSize: m.GetStoredSize(),
+		StartDelay: micros(m.GetStartDelayUs()), Alignment: micros(m.GetAlignmentUs()),
+		Subtasks: int(m.GetSubtasks()), Acknowledged: int(m.GetAcknowledgedSubtasks()),
+		ExternalPath: m.GetExternalPath(), Discarded: m.GetDiscarded(),
+		Failure: m.GetFailure(), FailureTime: timeFromMillis(m.GetFailureTimeMs()),
+	}
+	if len(m.GetTasks()) == 0 {
+		return c
+	}
+	c.Tasks = make([]CheckpointVertex, len(vertices))
+	for i, v := range vertices {
+		c.Tasks[i] = CheckpointVertex{ID: v.GetId(), Name: v.GetName(), Parallelism: int(v.GetParallelism())}
+	}
+	for _, t := range m.GetTasks() {
+		if int(t.GetVertex()) >= len(vertices) {
+			continue
+		}
+		v := &c.Tasks[t.GetVertex()]
+		v.Subtasks = append(v.Subtasks, CheckpointSubtask{
+			Index: int(t.GetSubtask()), Acknowledged: t.GetAcknowledged(), StateSize: t.GetStateSize(), StoredSize: t.GetStoredSize(),
+			StartDelay: micros(t.GetStartDelayUs()), Alignment: micros(t.GetAlignmentUs()),
+			Sync: micros(t.GetSynchronousUs()), Async: micros(t.GetAsynchronousUs()),
+		})
+	}
+	return c
+}
+
+func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+func micros(n uint64) time.Duration { return time.Duration(n) * time.Microsecond }

@@ -30,6 +30,8 @@ type server struct {
 	describe func(id string) (*clientv1.DescribeJobResponse, error)
 	cancel   func(ctx context.Context, id string) error
 	cluster  func() (*clientv1.GetClusterResponse, error)
+
+	checkpoints func(r *clientv1.DescribeCheckpointsRequest) (*clientv1.DescribeCheckpointsResponse, error)
 }
 
 func (s *server) SubmitJob(stream grpc.BidiStreamingServer[clientv1.SubmitJobRequest, clientv1.SubmitJobResponse]) error {
@@ -50,6 +52,10 @@ func (s *server) DescribeJob(_ context.Context, r *clientv1.DescribeJobRequest) 
 
 func (s *server) CancelJob(ctx context.Context, r *clientv1.CancelJobRequest) (*clientv1.CancelJobResponse, error) {
 	return &clientv1.CancelJobResponse{}, s.cancel(ctx, r.GetJobId())
+}
+
+func (s *server) DescribeCheckpoints(_ context.Context, r *clientv1.DescribeCheckpointsRequest) (*clientv1.DescribeCheckpointsResponse, error) {
+	return s.checkpoints(r)
 }
 
 func (s *server) GetCluster(ctx context.Context, r *clientv1.GetClusterRequest) (*clientv1.GetClusterResponse, error) {

@@ -1,10 +1,19 @@
 package jobmanager
 
 import (
+	"cmp"
+	"context"
 	"slices"
+	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/weirstream/weir/checkpoint"
+	"github.com/weirstream/weir/internal/config"
+	"github.com/weirstream/weir/internal/ids"
+	clientv1 "github.com/weirstream/weir/proto/gen/weir/client/v1"
 )
 
 // seen is what users are shown of a job's checkpoints and its machines do not
@@ -42,4 +51,71 @@ func (s *seen) latest(view checkpoint.View) (completed, failed *checkpoint.Summa
 		return &view.History[i]
 	}
 	return newest(checkpoint.Complete, s.completed), newest(checkpoint.Failed, s.failed)
+}
+
+// checkpointsView is all that is shown of a job's checkpoints. Nothing in it
+// changes any more, so it can be read without the lock.
+type checkpointsView struct {
+	*checkpoints      // for what never changes: graph, configuration and storage
+	numRetained       int
+	view              checkpoint.View
+	retained          []checkpoint.StoredCheckpoint // the oldest first
+	seen              seen
+	completed, failed *checkpoint.Summary
+}
+
+// DescribeCheckpoints implements the service.
+func (s *service) DescribeCheckpoints(_ context.Context, m *clientv1.DescribeCheckpointsRequest) (*clientv1.DescribeCheckpointsResponse, error) {
+	id, err := parseJobID(m.GetJobId())
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.core.viewCheckpoints(id)
+	if err != nil {
+		return nil, err
+	}
+	return checkpointsToProto(v, m.GetTasks(), time.Now()), nil
+}
+
+// viewCheckpoints looks at a job's checkpoints. Its errors are statuses.
+func (c *core) viewCheckpoints(id ids.JobID) (*checkpointsView, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	j := c.mu.jobs[id]
+	switch {
+	case j == nil:
+		return nil, unknownJob(id)
+	case j.shown == nil:
+		return nil, status.Errorf(codes.FailedPrecondition, "job %s has no checkpoints: it has not been planned", id)
+	}
+	settings, _, err := config.FromMap("the job", j.configuration)
+	if err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	k := j.checkpoints
+	switch {
+	case k != nil:
+	case config.CheckpointInterval.IsSet(settings):
+		return nil, status.Errorf(codes.FailedPrecondition, "job %s has no checkpoints: it was refused", id)
+	default:
+		return nil, status.Errorf(codes.FailedPrecondition, "job %s takes no checkpoints: %s is not set", id, config.CheckpointInterval.Key())
+	}
+	v := &checkpointsView{
+		checkpoints: k, numRetained: config.RetainedCheckpoints.Get(settings),
+		view: k.coordinator.View(), retained: k.retention.Checkpoints(), seen: k.seen,
+	}
+	v.completed, v.failed = k.seen.latest(v.view)
+	return v, nil
+}
+
+// externalPath is where a checkpoint is, as users name it.
+func (v *checkpointsView) externalPath(metadata string) string {
+	location := v.storage.Location(metadata)
+	return location[:max(strings.LastIndexByte(location, '/'), 0)]
+}
+
+// stored reports whether a completed checkpoint is still there.
+func (v *checkpointsView) stored(id checkpoint.ID) bool {
+	_, found := slices.BinarySearchFunc(v.retained, id, func(s checkpoint.StoredCheckpoint, id checkpoint.ID) int { return cmp.Compare(s.ID, id) })
+	return found
 }

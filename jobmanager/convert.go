@@ -1,8 +1,11 @@
 package jobmanager
 
 import (
+	"slices"
 	"time"
 
+	"github.com/weirstream/weir/checkpoint"
+	"github.com/weirstream/weir/checkpoint/storage"
 	"github.com/weirstream/weir/internal/ids"
 	clientv1 "github.com/weirstream/weir/proto/gen/weir/client/v1"
 	tmv1 "github.com/weirstream/weir/proto/gen/weir/taskmanager/v1"
@@ -42,6 +45,84 @@ var taskStateFromProto = map[workerv1.TaskState]scheduler.TaskState{
 	workerv1.TaskState_TASK_STATE_CANCELING:    scheduler.TaskCanceling,
 	workerv1.TaskState_TASK_STATE_CANCELED:     scheduler.TaskCanceled,
 	workerv1.TaskState_TASK_STATE_FAILED:       scheduler.TaskFailed,
+}
+
+var checkpointStatusToProto = map[checkpoint.Status]clientv1.CheckpointStatus{
+	checkpoint.InProgress: clientv1.CheckpointStatus_CHECKPOINT_STATUS_IN_PROGRESS,
+	checkpoint.Complete:   clientv1.CheckpointStatus_CHECKPOINT_STATUS_COMPLETED,
+	checkpoint.Failed:     clientv1.CheckpointStatus_CHECKPOINT_STATUS_FAILED,
+}
+
+// checkpointsToProto describes a job's checkpoints at a moment, with the part that
+// each task has in them if that is asked for.
+func checkpointsToProto(v *checkpointsView, tasks bool, now time.Time) *clientv1.DescribeCheckpointsResponse {
+	m := &clientv1.DescribeCheckpointsResponse{
+		Configuration: &clientv1.CheckpointConfiguration{
+			Mode: v.config.Mode.String(), IntervalMs: v.config.Interval.Milliseconds(), TimeoutMs: v.config.Timeout.Milliseconds(),
+			MinPauseMs: v.config.MinPause.Milliseconds(), MaxConcurrent: uint32(v.config.MaxConcurrent),
+			TolerableFailed: uint32(v.config.TolerableFailed), Retained: uint32(v.numRetained),
+			ExternalizedRetention: string(v.keep), Directory: v.storage.Location(""),
+		},
+		Counts: &clientv1.CheckpointCounts{
+			Triggered: uint64(v.view.Total), InProgress: uint64(v.view.InProgress), Completed: uint64(v.view.Completed),
+			Failed: uint64(v.view.Failed), Restored: v.seen.restores,
+		},
+		LatestCompleted: checkpointToProto(v, v.completed, tasks, now), LatestFailed: checkpointToProto(v, v.failed, tasks, now),
+	}
+	for i := range v.view.History {
+		m.History = append(m.History, checkpointToProto(v, &v.view.History[i], tasks, now))
+	}
+	if v.seen.restores > 0 {
+		m.LatestRestored = &clientv1.RestoredCheckpoint{
+			Id: uint64(v.seen.restored), RestoreTimeMs: v.seen.restoredAt.UnixMilli(),
+			ExternalPath: v.externalPath(storage.MetadataName(v.seen.restored)),
+		}
+	}
+	for _, s := range slices.Backward(v.retained) {
+		m.Retained = append(m.Retained, &clientv1.RetainedCheckpoint{Id: uint64(s.ID), ExternalPath: v.externalPath(s.Metadata)})
+	}
+	for i, p := range v.graph.Parallelism {
+		planned := &v.graph.Plan.Vertices[i]
+		m.Vertices = append(m.Vertices, &clientv1.CheckpointVertex{Id: planned.ID, Name: planned.Name, Parallelism: uint32(p)})
+	}
+	return m
+}
+
+func checkpointToProto(v *checkpointsView, c *checkpoint.Summary, tasks bool, now time.Time) *clientv1.Checkpoint {
+	if c == nil {
+		return nil
+	}
+	m := &clientv1.Checkpoint{
+		Id: uint64(c.ID), Status: checkpointStatusToProto[c.Status], Attempt: uint32(c.Attempt), Final: c.Final,
+		TriggerTimeMs: c.Triggered.UnixMilli(), DurationUs: now.Sub(c.Triggered).Microseconds(),
+		StateSize: uint64(c.StateSize), StoredSize: uint64(c.StoredSize), Subtasks: uint32(len(c.Tasks)), Failure: text(c.Failure),
+	}
+	if c.Status != checkpoint.InProgress {
+		m.DurationUs = c.Ended.Sub(c.Triggered).Microseconds()
+	}
+	switch c.Status {
+	case checkpoint.Complete:
+		m.ExternalPath, m.Discarded = v.externalPath(c.Metadata), !v.stored(c.ID)
+	case checkpoint.Failed:
+		m.FailureTimeMs = c.Ended.UnixMilli()
+	case checkpoint.InProgress: // there is nothing more
+	}
+	micros := func(d time.Duration) uint64 { return uint64(max(d, 0).Microseconds()) }
+	for i := range c.Tasks {
+		t := &c.Tasks[i]
+		if t.Acknowledged {
+			m.AcknowledgedSubtasks++
+			m.StartDelayUs, m.AlignmentUs = max(m.StartDelayUs, micros(t.StartDelay)), max(m.AlignmentUs, micros(t.Alignment))
+		}
+		if tasks {
+			m.Tasks = append(m.Tasks, &clientv1.CheckpointTask{
+				Vertex: uint32(t.Task.Vertex), Subtask: uint32(t.Task.Index), Acknowledged: t.Acknowledged,
+				StateSize: uint64(t.StateSize), StoredSize: uint64(t.StoredSize), StartDelayUs: micros(t.StartDelay),
+				AlignmentUs: micros(t.Alignment), SynchronousUs: micros(t.Sync), AsynchronousUs: micros(t.Async),
+			})
+		}
+	}
+	return m
 }
 
 func summaryToProto(s scheduler.JobSummary) *clientv1.JobSummary {

@@ -225,7 +225,7 @@ func TestEveryCallNeedsTheCredential(t *testing.T) {
 				}
 			}
 		}
-		if n != 8 {
+		if n != 9 {
 			t.Errorf("%d methods", n)
 		}
 	})

@@ -107,6 +107,58 @@ func (JobState) EnumDescriptor() ([]byte, []int) {
 	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{0}
 }
 
+type CheckpointStatus int32
+
+const (
+	CheckpointStatus_CHECKPOINT_STATUS_UNSPECIFIED CheckpointStatus = 0
+	CheckpointStatus_CHECKPOINT_STATUS_IN_PROGRESS CheckpointStatus = 1
+	CheckpointStatus_CHECKPOINT_STATUS_COMPLETED   CheckpointStatus = 2
+	CheckpointStatus_CHECKPOINT_STATUS_FAILED      CheckpointStatus = 3
+)
+
+// Enum value maps for CheckpointStatus.
+var (
+	CheckpointStatus_name = map[int32]string{
+		0: "CHECKPOINT_STATUS_UNSPECIFIED",
+		1: "CHECKPOINT_STATUS_IN_PROGRESS",
+		2: "CHECKPOINT_STATUS_COMPLETED",
+		3: "CHECKPOINT_STATUS_FAILED",
+	}
+	CheckpointStatus_value = map[string]int32{
+		"CHECKPOINT_STATUS_UNSPECIFIED": 0,
+		"CHECKPOINT_STATUS_IN_PROGRESS": 1,
+		"CHECKPOINT_STATUS_COMPLETED":   2,
+		"CHECKPOINT_STATUS_FAILED":      3,
+	}
+)
+
+func (x CheckpointStatus) Enum() *CheckpointStatus {
+	p := new(CheckpointStatus)
+	*p = x
+	return p
+}
+
+func (x CheckpointStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CheckpointStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_weir_client_v1_client_proto_enumTypes[1].Descriptor()
+}
+
+func (CheckpointStatus) Type() protoreflect.EnumType {
+	return &file_weir_client_v1_client_proto_enumTypes[1]
+}
+
+func (x CheckpointStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CheckpointStatus.Descriptor instead.
+func (CheckpointStatus) EnumDescriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{1}
+}
+
 type SubmitJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -1131,6 +1183,820 @@ func (*WatchJobResponse_Job) isWatchJobResponse_Message() {}
 
 func (*WatchJobResponse_Output_) isWatchJobResponse_Message() {}
 
+type DescribeCheckpointsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Also each task's part of each checkpoint.
+	Tasks         bool `protobuf:"varint,2,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeCheckpointsRequest) Reset() {
+	*x = DescribeCheckpointsRequest{}
+	mi := &file_weir_client_v1_client_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeCheckpointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeCheckpointsRequest) ProtoMessage() {}
+
+func (x *DescribeCheckpointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_client_v1_client_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeCheckpointsRequest.ProtoReflect.Descriptor instead.
+func (*DescribeCheckpointsRequest) Descriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DescribeCheckpointsRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *DescribeCheckpointsRequest) GetTasks() bool {
+	if x != nil {
+		return x.Tasks
+	}
+	return false
+}
+
+type DescribeCheckpointsResponse struct {
+	state         protoimpl.MessageState   `protogen:"open.v1"`
+	Configuration *CheckpointConfiguration `protobuf:"bytes,1,opt,name=configuration,proto3" json:"configuration,omitempty"`
+	Counts        *CheckpointCounts        `protobuf:"bytes,2,opt,name=counts,proto3" json:"counts,omitempty"`
+	// Those in progress and the last 10 that have ended, the newest first.
+	History []*Checkpoint `protobuf:"bytes,3,rep,name=history,proto3" json:"history,omitempty"`
+	// The last ones that have completed and failed, which may have left the history;
+	// absent if there is none.
+	LatestCompleted *Checkpoint `protobuf:"bytes,4,opt,name=latest_completed,json=latestCompleted,proto3" json:"latest_completed,omitempty"`
+	LatestFailed    *Checkpoint `protobuf:"bytes,5,opt,name=latest_failed,json=latestFailed,proto3" json:"latest_failed,omitempty"`
+	// What the job has begun from last; absent if it has not been restored.
+	LatestRestored *RestoredCheckpoint `protobuf:"bytes,6,opt,name=latest_restored,json=latestRestored,proto3" json:"latest_restored,omitempty"`
+	// The completed ones that the job can be restored from, the newest first.
+	Retained []*RetainedCheckpoint `protobuf:"bytes,7,rep,name=retained,proto3" json:"retained,omitempty"`
+	// What the parts of tasks refer to, by index.
+	Vertices      []*CheckpointVertex `protobuf:"bytes,8,rep,name=vertices,proto3" json:"vertices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeCheckpointsResponse) Reset() {
+	*x = DescribeCheckpointsResponse{}
+	mi := &file_weir_client_v1_client_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeCheckpointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeCheckpointsResponse) ProtoMessage() {}
+
+func (x *DescribeCheckpointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_client_v1_client_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeCheckpointsResponse.ProtoReflect.Descriptor instead.
+func (*DescribeCheckpointsResponse) Descriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DescribeCheckpointsResponse) GetConfiguration() *CheckpointConfiguration {
+	if x != nil {
+		return x.Configuration
+	}
+	return nil
+}
+
+func (x *DescribeCheckpointsResponse) GetCounts() *CheckpointCounts {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *DescribeCheckpointsResponse) GetHistory() []*Checkpoint {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *DescribeCheckpointsResponse) GetLatestCompleted() *Checkpoint {
+	if x != nil {
+		return x.LatestCompleted
+	}
+	return nil
+}
+
+func (x *DescribeCheckpointsResponse) GetLatestFailed() *Checkpoint {
+	if x != nil {
+		return x.LatestFailed
+	}
+	return nil
+}
+
+func (x *DescribeCheckpointsResponse) GetLatestRestored() *RestoredCheckpoint {
+	if x != nil {
+		return x.LatestRestored
+	}
+	return nil
+}
+
+func (x *DescribeCheckpointsResponse) GetRetained() []*RetainedCheckpoint {
+	if x != nil {
+		return x.Retained
+	}
+	return nil
+}
+
+func (x *DescribeCheckpointsResponse) GetVertices() []*CheckpointVertex {
+	if x != nil {
+		return x.Vertices
+	}
+	return nil
+}
+
+type CheckpointConfiguration struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "EXACTLY_ONCE" or "AT_LEAST_ONCE".
+	Mode            string `protobuf:"bytes,1,opt,name=mode,proto3" json:"mode,omitempty"`
+	IntervalMs      int64  `protobuf:"varint,2,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
+	TimeoutMs       int64  `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	MinPauseMs      int64  `protobuf:"varint,4,opt,name=min_pause_ms,json=minPauseMs,proto3" json:"min_pause_ms,omitempty"`
+	MaxConcurrent   uint32 `protobuf:"varint,5,opt,name=max_concurrent,json=maxConcurrent,proto3" json:"max_concurrent,omitempty"`
+	TolerableFailed uint32 `protobuf:"varint,6,opt,name=tolerable_failed,json=tolerableFailed,proto3" json:"tolerable_failed,omitempty"`
+	// How many completed checkpoints are kept, and which of them outlive the job:
+	// a value of execution.checkpointing.externalized-checkpoint-retention.
+	Retained              uint32 `protobuf:"varint,7,opt,name=retained,proto3" json:"retained,omitempty"`
+	ExternalizedRetention string `protobuf:"bytes,8,opt,name=externalized_retention,json=externalizedRetention,proto3" json:"externalized_retention,omitempty"`
+	// The job's directory in checkpoint storage.
+	Directory     string `protobuf:"bytes,9,opt,name=directory,proto3" json:"directory,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointConfiguration) Reset() {
+	*x = CheckpointConfiguration{}
+	mi := &file_weir_client_v1_client_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointConfiguration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointConfiguration) ProtoMessage() {}
+
+func (x *CheckpointConfiguration) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_client_v1_client_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointConfiguration.ProtoReflect.Descriptor instead.
+func (*CheckpointConfiguration) Descriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CheckpointConfiguration) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *CheckpointConfiguration) GetIntervalMs() int64 {
+	if x != nil {
+		return x.IntervalMs
+	}
+	return 0
+}
+
+func (x *CheckpointConfiguration) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *CheckpointConfiguration) GetMinPauseMs() int64 {
+	if x != nil {
+		return x.MinPauseMs
+	}
+	return 0
+}
+
+func (x *CheckpointConfiguration) GetMaxConcurrent() uint32 {
+	if x != nil {
+		return x.MaxConcurrent
+	}
+	return 0
+}
+
+func (x *CheckpointConfiguration) GetTolerableFailed() uint32 {
+	if x != nil {
+		return x.TolerableFailed
+	}
+	return 0
+}
+
+func (x *CheckpointConfiguration) GetRetained() uint32 {
+	if x != nil {
+		return x.Retained
+	}
+	return 0
+}
+
+func (x *CheckpointConfiguration) GetExternalizedRetention() string {
+	if x != nil {
+		return x.ExternalizedRetention
+	}
+	return ""
+}
+
+func (x *CheckpointConfiguration) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+// CheckpointCounts are since the JobManager has known the job.
+type CheckpointCounts struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Triggered  uint64                 `protobuf:"varint,1,opt,name=triggered,proto3" json:"triggered,omitempty"`
+	InProgress uint64                 `protobuf:"varint,2,opt,name=in_progress,json=inProgress,proto3" json:"in_progress,omitempty"`
+	Completed  uint64                 `protobuf:"varint,3,opt,name=completed,proto3" json:"completed,omitempty"`
+	Failed     uint64                 `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	// How often the job has begun from a checkpoint.
+	Restored      uint64 `protobuf:"varint,5,opt,name=restored,proto3" json:"restored,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointCounts) Reset() {
+	*x = CheckpointCounts{}
+	mi := &file_weir_client_v1_client_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointCounts) ProtoMessage() {}
+
+func (x *CheckpointCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_client_v1_client_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointCounts.ProtoReflect.Descriptor instead.
+func (*CheckpointCounts) Descriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CheckpointCounts) GetTriggered() uint64 {
+	if x != nil {
+		return x.Triggered
+	}
+	return 0
+}
+
+func (x *CheckpointCounts) GetInProgress() uint64 {
+	if x != nil {
+		return x.InProgress
+	}
+	return 0
+}
+
+func (x *CheckpointCounts) GetCompleted() uint64 {
+	if x != nil {
+		return x.Completed
+	}
+	return 0
+}
+
+func (x *CheckpointCounts) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *CheckpointCounts) GetRestored() uint64 {
+	if x != nil {
+		return x.Restored
+	}
+	return 0
+}
+
+type Checkpoint struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Status  CheckpointStatus       `protobuf:"varint,2,opt,name=status,proto3,enum=weir.client.v1.CheckpointStatus" json:"status,omitempty"`
+	Attempt uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Whether it is the last one of a job whose tasks have all ended their input.
+	Final         bool  `protobuf:"varint,4,opt,name=final,proto3" json:"final,omitempty"`
+	TriggerTimeMs int64 `protobuf:"varint,5,opt,name=trigger_time_ms,json=triggerTimeMs,proto3" json:"trigger_time_ms,omitempty"`
+	// From the trigger until it completed or failed, or until now.
+	DurationUs int64 `protobuf:"varint,6,opt,name=duration_us,json=durationUs,proto3" json:"duration_us,omitempty"`
+	// Sums over the tasks that have acknowledged: the bytes that they would restore,
+	// and those that they have written for this checkpoint.
+	StateSize  uint64 `protobuf:"varint,7,opt,name=state_size,json=stateSize,proto3" json:"state_size,omitempty"`
+	StoredSize uint64 `protobuf:"varint,8,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
+	// The longest of a task's.
+	StartDelayUs         uint64 `protobuf:"varint,9,opt,name=start_delay_us,json=startDelayUs,proto3" json:"start_delay_us,omitempty"`
+	AlignmentUs          uint64 `protobuf:"varint,10,opt,name=alignment_us,json=alignmentUs,proto3" json:"alignment_us,omitempty"`
+	Subtasks             uint32 `protobuf:"varint,11,opt,name=subtasks,proto3" json:"subtasks,omitempty"`
+	AcknowledgedSubtasks uint32 `protobuf:"varint,12,opt,name=acknowledged_subtasks,json=acknowledgedSubtasks,proto3" json:"acknowledged_subtasks,omitempty"`
+	// Where it is stored, if it has completed.
+	ExternalPath string `protobuf:"bytes,13,opt,name=external_path,json=externalPath,proto3" json:"external_path,omitempty"`
+	// Whether it has been deleted since it completed.
+	Discarded bool `protobuf:"varint,14,opt,name=discarded,proto3" json:"discarded,omitempty"`
+	// Why it failed, and when.
+	Failure       string `protobuf:"bytes,15,opt,name=failure,proto3" json:"failure,omitempty"`
+	FailureTimeMs int64  `protobuf:"varint,16,opt,name=failure_time_ms,json=failureTimeMs,proto3" json:"failure_time_ms,omitempty"`
+	// By vertex and subtask; empty unless asked for.
+	Tasks         []*CheckpointTask `protobuf:"bytes,17,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_weir_client_v1_client_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_client_v1_client_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Checkpoint) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetStatus() CheckpointStatus {
+	if x != nil {
+		return x.Status
+	}
+	return CheckpointStatus_CHECKPOINT_STATUS_UNSPECIFIED
+}
+
+func (x *Checkpoint) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
+}
+
+func (x *Checkpoint) GetTriggerTimeMs() int64 {
+	if x != nil {
+		return x.TriggerTimeMs
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetDurationUs() int64 {
+	if x != nil {
+		return x.DurationUs
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetStateSize() uint64 {
+	if x != nil {
+		return x.StateSize
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetStoredSize() uint64 {
+	if x != nil {
+		return x.StoredSize
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetStartDelayUs() uint64 {
+	if x != nil {
+		return x.StartDelayUs
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetAlignmentUs() uint64 {
+	if x != nil {
+		return x.AlignmentUs
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetSubtasks() uint32 {
+	if x != nil {
+		return x.Subtasks
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetAcknowledgedSubtasks() uint32 {
+	if x != nil {
+		return x.AcknowledgedSubtasks
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetExternalPath() string {
+	if x != nil {
+		return x.ExternalPath
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetDiscarded() bool {
+	if x != nil {
+		return x.Discarded
+	}
+	return false
+}
+
+func (x *Checkpoint) GetFailure() string {
+	if x != nil {
+		return x.Failure
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetFailureTimeMs() int64 {
+	if x != nil {
+		return x.FailureTimeMs
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetTasks() []*CheckpointTask {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+type CheckpointVertex struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Parallelism   uint32                 `protobuf:"varint,3,opt,name=parallelism,proto3" json:"parallelism,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointVertex) Reset() {
+	*x = CheckpointVertex{}
+	mi := &file_weir_client_v1_client_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointVertex) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointVertex) ProtoMessage() {}
+
+func (x *CheckpointVertex) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_client_v1_client_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointVertex.ProtoReflect.Descriptor instead.
+func (*CheckpointVertex) Descriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CheckpointVertex) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CheckpointVertex) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CheckpointVertex) GetParallelism() uint32 {
+	if x != nil {
+		return x.Parallelism
+	}
+	return 0
+}
+
+// CheckpointTask is a task's part of a checkpoint. What follows acknowledged is 0
+// until it has.
+type CheckpointTask struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Vertex       uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Subtask      uint32                 `protobuf:"varint,2,opt,name=subtask,proto3" json:"subtask,omitempty"`
+	Acknowledged bool                   `protobuf:"varint,3,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	StateSize    uint64                 `protobuf:"varint,4,opt,name=state_size,json=stateSize,proto3" json:"state_size,omitempty"`
+	StoredSize   uint64                 `protobuf:"varint,5,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
+	// From the trigger to the first barrier, and from there to the last one.
+	StartDelayUs uint64 `protobuf:"varint,6,opt,name=start_delay_us,json=startDelayUs,proto3" json:"start_delay_us,omitempty"`
+	AlignmentUs  uint64 `protobuf:"varint,7,opt,name=alignment_us,json=alignmentUs,proto3" json:"alignment_us,omitempty"`
+	// How long the task stood still, and how long its snapshot took to be stored.
+	SynchronousUs  uint64 `protobuf:"varint,8,opt,name=synchronous_us,json=synchronousUs,proto3" json:"synchronous_us,omitempty"`
+	AsynchronousUs uint64 `protobuf:"varint,9,opt,name=asynchronous_us,json=asynchronousUs,proto3" json:"asynchronous_us,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CheckpointTask) Reset() {
+	*x = CheckpointTask{}
+	mi := &file_weir_client_v1_client_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointTask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointTask) ProtoMessage() {}
+
+func (x *CheckpointTask) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_client_v1_client_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointTask.ProtoReflect.Descriptor instead.
+func (*CheckpointTask) Descriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CheckpointTask) GetVertex() uint32 {
+	if x != nil {
+		return x.Vertex
+	}
+	return 0
+}
+
+func (x *CheckpointTask) GetSubtask() uint32 {
+	if x != nil {
+		return x.Subtask
+	}
+	return 0
+}
+
+func (x *CheckpointTask) GetAcknowledged() bool {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return false
+}
+
+func (x *CheckpointTask) GetStateSize() uint64 {
+	if x != nil {
+		return x.StateSize
+	}
+	return 0
+}
+
+func (x *CheckpointTask) GetStoredSize() uint64 {
+	if x != nil {
+		return x.StoredSize
+	}
+	return 0
+}
+
+func (x *CheckpointTask) GetStartDelayUs() uint64 {
+	if x != nil {
+		return x.StartDelayUs
+	}
+	return 0
+}
+
+func (x *CheckpointTask) GetAlignmentUs() uint64 {
+	if x != nil {
+		return x.AlignmentUs
+	}
+	return 0
+}
+
+func (x *CheckpointTask) GetSynchronousUs() uint64 {
+	if x != nil {
+		return x.SynchronousUs
+	}
+	return 0
+}
+
+func (x *CheckpointTask) GetAsynchronousUs() uint64 {
+	if x != nil {
+		return x.AsynchronousUs
+	}
+	return 0
+}
+
+type RestoredCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	RestoreTimeMs int64                  `protobuf:"varint,2,opt,name=restore_time_ms,json=restoreTimeMs,proto3" json:"restore_time_ms,omitempty"`
+	ExternalPath  string                 `protobuf:"bytes,3,opt,name=external_path,json=externalPath,proto3" json:"external_path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoredCheckpoint) Reset() {
+	*x = RestoredCheckpoint{}
+	mi := &file_weir_client_v1_client_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoredCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoredCheckpoint) ProtoMessage() {}
+
+func (x *RestoredCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_client_v1_client_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoredCheckpoint.ProtoReflect.Descriptor instead.
+func (*RestoredCheckpoint) Descriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RestoredCheckpoint) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *RestoredCheckpoint) GetRestoreTimeMs() int64 {
+	if x != nil {
+		return x.RestoreTimeMs
+	}
+	return 0
+}
+
+func (x *RestoredCheckpoint) GetExternalPath() string {
+	if x != nil {
+		return x.ExternalPath
+	}
+	return ""
+}
+
+type RetainedCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	ExternalPath  string                 `protobuf:"bytes,2,opt,name=external_path,json=externalPath,proto3" json:"external_path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetainedCheckpoint) Reset() {
+	*x = RetainedCheckpoint{}
+	mi := &file_weir_client_v1_client_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetainedCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetainedCheckpoint) ProtoMessage() {}
+
+func (x *RetainedCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_client_v1_client_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetainedCheckpoint.ProtoReflect.Descriptor instead.
+func (*RetainedCheckpoint) Descriptor() ([]byte, []int) {
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RetainedCheckpoint) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *RetainedCheckpoint) GetExternalPath() string {
+	if x != nil {
+		return x.ExternalPath
+	}
+	return ""
+}
+
 type GetClusterRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1139,7 +2005,7 @@ type GetClusterRequest struct {
 
 func (x *GetClusterRequest) Reset() {
 	*x = GetClusterRequest{}
-	mi := &file_weir_client_v1_client_proto_msgTypes[15]
+	mi := &file_weir_client_v1_client_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +2017,7 @@ func (x *GetClusterRequest) String() string {
 func (*GetClusterRequest) ProtoMessage() {}
 
 func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_client_v1_client_proto_msgTypes[15]
+	mi := &file_weir_client_v1_client_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +2030,7 @@ func (x *GetClusterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterRequest.ProtoReflect.Descriptor instead.
 func (*GetClusterRequest) Descriptor() ([]byte, []int) {
-	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{15}
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{24}
 }
 
 type GetClusterResponse struct {
@@ -1177,7 +2043,7 @@ type GetClusterResponse struct {
 
 func (x *GetClusterResponse) Reset() {
 	*x = GetClusterResponse{}
-	mi := &file_weir_client_v1_client_proto_msgTypes[16]
+	mi := &file_weir_client_v1_client_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +2055,7 @@ func (x *GetClusterResponse) String() string {
 func (*GetClusterResponse) ProtoMessage() {}
 
 func (x *GetClusterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_client_v1_client_proto_msgTypes[16]
+	mi := &file_weir_client_v1_client_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +2068,7 @@ func (x *GetClusterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterResponse.ProtoReflect.Descriptor instead.
 func (*GetClusterResponse) Descriptor() ([]byte, []int) {
-	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{16}
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetClusterResponse) GetTaskManagers() []*TaskManager {
@@ -1234,7 +2100,7 @@ type TaskManager struct {
 
 func (x *TaskManager) Reset() {
 	*x = TaskManager{}
-	mi := &file_weir_client_v1_client_proto_msgTypes[17]
+	mi := &file_weir_client_v1_client_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +2112,7 @@ func (x *TaskManager) String() string {
 func (*TaskManager) ProtoMessage() {}
 
 func (x *TaskManager) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_client_v1_client_proto_msgTypes[17]
+	mi := &file_weir_client_v1_client_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +2125,7 @@ func (x *TaskManager) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskManager.ProtoReflect.Descriptor instead.
 func (*TaskManager) Descriptor() ([]byte, []int) {
-	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{17}
+	return file_weir_client_v1_client_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TaskManager) GetId() string {
@@ -1329,7 +2195,7 @@ type SubmitJobRequest_Start struct {
 
 func (x *SubmitJobRequest_Start) Reset() {
 	*x = SubmitJobRequest_Start{}
-	mi := &file_weir_client_v1_client_proto_msgTypes[18]
+	mi := &file_weir_client_v1_client_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +2207,7 @@ func (x *SubmitJobRequest_Start) String() string {
 func (*SubmitJobRequest_Start) ProtoMessage() {}
 
 func (x *SubmitJobRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_client_v1_client_proto_msgTypes[18]
+	mi := &file_weir_client_v1_client_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +2269,7 @@ type SubmitJobResponse_PlanOutput struct {
 
 func (x *SubmitJobResponse_PlanOutput) Reset() {
 	*x = SubmitJobResponse_PlanOutput{}
-	mi := &file_weir_client_v1_client_proto_msgTypes[20]
+	mi := &file_weir_client_v1_client_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +2281,7 @@ func (x *SubmitJobResponse_PlanOutput) String() string {
 func (*SubmitJobResponse_PlanOutput) ProtoMessage() {}
 
 func (x *SubmitJobResponse_PlanOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_client_v1_client_proto_msgTypes[20]
+	mi := &file_weir_client_v1_client_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +2322,7 @@ type SubmitJobResponse_Accepted struct {
 
 func (x *SubmitJobResponse_Accepted) Reset() {
 	*x = SubmitJobResponse_Accepted{}
-	mi := &file_weir_client_v1_client_proto_msgTypes[21]
+	mi := &file_weir_client_v1_client_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +2334,7 @@ func (x *SubmitJobResponse_Accepted) String() string {
 func (*SubmitJobResponse_Accepted) ProtoMessage() {}
 
 func (x *SubmitJobResponse_Accepted) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_client_v1_client_proto_msgTypes[21]
+	mi := &file_weir_client_v1_client_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +2377,7 @@ type WatchJobResponse_Output struct {
 
 func (x *WatchJobResponse_Output) Reset() {
 	*x = WatchJobResponse_Output{}
-	mi := &file_weir_client_v1_client_proto_msgTypes[23]
+	mi := &file_weir_client_v1_client_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +2389,7 @@ func (x *WatchJobResponse_Output) String() string {
 func (*WatchJobResponse_Output) ProtoMessage() {}
 
 func (x *WatchJobResponse_Output) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_client_v1_client_proto_msgTypes[23]
+	mi := &file_weir_client_v1_client_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +2529,85 @@ const file_weir_client_v1_client_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12!\n" +
 	"\ftask_manager\x18\x03 \x01(\tR\vtaskManager\x12\x18\n" +
 	"\adropped\x18\x04 \x01(\x04R\adroppedB\t\n" +
-	"\amessage\"\x13\n" +
+	"\amessage\"I\n" +
+	"\x1aDescribeCheckpointsRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05tasks\x18\x02 \x01(\bR\x05tasks\"\xaf\x04\n" +
+	"\x1bDescribeCheckpointsResponse\x12M\n" +
+	"\rconfiguration\x18\x01 \x01(\v2'.weir.client.v1.CheckpointConfigurationR\rconfiguration\x128\n" +
+	"\x06counts\x18\x02 \x01(\v2 .weir.client.v1.CheckpointCountsR\x06counts\x124\n" +
+	"\ahistory\x18\x03 \x03(\v2\x1a.weir.client.v1.CheckpointR\ahistory\x12E\n" +
+	"\x10latest_completed\x18\x04 \x01(\v2\x1a.weir.client.v1.CheckpointR\x0flatestCompleted\x12?\n" +
+	"\rlatest_failed\x18\x05 \x01(\v2\x1a.weir.client.v1.CheckpointR\flatestFailed\x12K\n" +
+	"\x0flatest_restored\x18\x06 \x01(\v2\".weir.client.v1.RestoredCheckpointR\x0elatestRestored\x12>\n" +
+	"\bretained\x18\a \x03(\v2\".weir.client.v1.RetainedCheckpointR\bretained\x12<\n" +
+	"\bvertices\x18\b \x03(\v2 .weir.client.v1.CheckpointVertexR\bvertices\"\xd2\x02\n" +
+	"\x17CheckpointConfiguration\x12\x12\n" +
+	"\x04mode\x18\x01 \x01(\tR\x04mode\x12\x1f\n" +
+	"\vinterval_ms\x18\x02 \x01(\x03R\n" +
+	"intervalMs\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x03 \x01(\x03R\ttimeoutMs\x12 \n" +
+	"\fmin_pause_ms\x18\x04 \x01(\x03R\n" +
+	"minPauseMs\x12%\n" +
+	"\x0emax_concurrent\x18\x05 \x01(\rR\rmaxConcurrent\x12)\n" +
+	"\x10tolerable_failed\x18\x06 \x01(\rR\x0ftolerableFailed\x12\x1a\n" +
+	"\bretained\x18\a \x01(\rR\bretained\x125\n" +
+	"\x16externalized_retention\x18\b \x01(\tR\x15externalizedRetention\x12\x1c\n" +
+	"\tdirectory\x18\t \x01(\tR\tdirectory\"\xa3\x01\n" +
+	"\x10CheckpointCounts\x12\x1c\n" +
+	"\ttriggered\x18\x01 \x01(\x04R\ttriggered\x12\x1f\n" +
+	"\vin_progress\x18\x02 \x01(\x04R\n" +
+	"inProgress\x12\x1c\n" +
+	"\tcompleted\x18\x03 \x01(\x04R\tcompleted\x12\x16\n" +
+	"\x06failed\x18\x04 \x01(\x04R\x06failed\x12\x1a\n" +
+	"\brestored\x18\x05 \x01(\x04R\brestored\"\xe4\x04\n" +
+	"\n" +
+	"Checkpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x128\n" +
+	"\x06status\x18\x02 \x01(\x0e2 .weir.client.v1.CheckpointStatusR\x06status\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x14\n" +
+	"\x05final\x18\x04 \x01(\bR\x05final\x12&\n" +
+	"\x0ftrigger_time_ms\x18\x05 \x01(\x03R\rtriggerTimeMs\x12\x1f\n" +
+	"\vduration_us\x18\x06 \x01(\x03R\n" +
+	"durationUs\x12\x1d\n" +
+	"\n" +
+	"state_size\x18\a \x01(\x04R\tstateSize\x12\x1f\n" +
+	"\vstored_size\x18\b \x01(\x04R\n" +
+	"storedSize\x12$\n" +
+	"\x0estart_delay_us\x18\t \x01(\x04R\fstartDelayUs\x12!\n" +
+	"\falignment_us\x18\n" +
+	" \x01(\x04R\valignmentUs\x12\x1a\n" +
+	"\bsubtasks\x18\v \x01(\rR\bsubtasks\x123\n" +
+	"\x15acknowledged_subtasks\x18\f \x01(\rR\x14acknowledgedSubtasks\x12#\n" +
+	"\rexternal_path\x18\r \x01(\tR\fexternalPath\x12\x1c\n" +
+	"\tdiscarded\x18\x0e \x01(\bR\tdiscarded\x12\x18\n" +
+	"\afailure\x18\x0f \x01(\tR\afailure\x12&\n" +
+	"\x0ffailure_time_ms\x18\x10 \x01(\x03R\rfailureTimeMs\x124\n" +
+	"\x05tasks\x18\x11 \x03(\v2\x1e.weir.client.v1.CheckpointTaskR\x05tasks\"X\n" +
+	"\x10CheckpointVertex\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
+	"\vparallelism\x18\x03 \x01(\rR\vparallelism\"\xbf\x02\n" +
+	"\x0eCheckpointTask\x12\x16\n" +
+	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
+	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\"\n" +
+	"\facknowledged\x18\x03 \x01(\bR\facknowledged\x12\x1d\n" +
+	"\n" +
+	"state_size\x18\x04 \x01(\x04R\tstateSize\x12\x1f\n" +
+	"\vstored_size\x18\x05 \x01(\x04R\n" +
+	"storedSize\x12$\n" +
+	"\x0estart_delay_us\x18\x06 \x01(\x04R\fstartDelayUs\x12!\n" +
+	"\falignment_us\x18\a \x01(\x04R\valignmentUs\x12%\n" +
+	"\x0esynchronous_us\x18\b \x01(\x04R\rsynchronousUs\x12'\n" +
+	"\x0fasynchronous_us\x18\t \x01(\x04R\x0easynchronousUs\"q\n" +
+	"\x12RestoredCheckpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12&\n" +
+	"\x0frestore_time_ms\x18\x02 \x01(\x03R\rrestoreTimeMs\x12#\n" +
+	"\rexternal_path\x18\x03 \x01(\tR\fexternalPath\"I\n" +
+	"\x12RetainedCheckpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
+	"\rexternal_path\x18\x02 \x01(\tR\fexternalPath\"\x13\n" +
 	"\x11GetClusterRequest\"p\n" +
 	"\x12GetClusterResponse\x12@\n" +
 	"\rtask_managers\x18\x01 \x03(\v2\x1b.weir.client.v1.TaskManagerR\ftaskManagers\x12\x18\n" +
@@ -1687,14 +2631,20 @@ const file_weir_client_v1_client_proto_rawDesc = "" +
 	"\x14JOB_STATE_CANCELLING\x10\x06\x12\x16\n" +
 	"\x12JOB_STATE_CANCELED\x10\a\x12\x16\n" +
 	"\x12JOB_STATE_FINISHED\x10\b\x12\x18\n" +
-	"\x14JOB_STATE_RESTARTING\x10\t2\x81\x04\n" +
+	"\x14JOB_STATE_RESTARTING\x10\t*\x97\x01\n" +
+	"\x10CheckpointStatus\x12!\n" +
+	"\x1dCHECKPOINT_STATUS_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dCHECKPOINT_STATUS_IN_PROGRESS\x10\x01\x12\x1f\n" +
+	"\x1bCHECKPOINT_STATUS_COMPLETED\x10\x02\x12\x1c\n" +
+	"\x18CHECKPOINT_STATUS_FAILED\x10\x032\xf1\x04\n" +
 	"\n" +
 	"JobManager\x12T\n" +
 	"\tSubmitJob\x12 .weir.client.v1.SubmitJobRequest\x1a!.weir.client.v1.SubmitJobResponse(\x010\x01\x12M\n" +
 	"\bListJobs\x12\x1f.weir.client.v1.ListJobsRequest\x1a .weir.client.v1.ListJobsResponse\x12V\n" +
 	"\vDescribeJob\x12\".weir.client.v1.DescribeJobRequest\x1a#.weir.client.v1.DescribeJobResponse\x12P\n" +
 	"\tCancelJob\x12 .weir.client.v1.CancelJobRequest\x1a!.weir.client.v1.CancelJobResponse\x12O\n" +
-	"\bWatchJob\x12\x1f.weir.client.v1.WatchJobRequest\x1a .weir.client.v1.WatchJobResponse0\x01\x12S\n" +
+	"\bWatchJob\x12\x1f.weir.client.v1.WatchJobRequest\x1a .weir.client.v1.WatchJobResponse0\x01\x12n\n" +
+	"\x13DescribeCheckpoints\x12*.weir.client.v1.DescribeCheckpointsRequest\x1a+.weir.client.v1.DescribeCheckpointsResponse\x12S\n" +
 	"\n" +
 	"GetCluster\x12!.weir.client.v1.GetClusterRequest\x1a\".weir.client.v1.GetClusterResponseB\xb9\x01\n" +
 	"\x12com.weir.client.v1B\vClientProtoP\x01Z<github.com/weirstream/weir/proto/gen/weir/client/v1;clientv1\xa2\x02\x03WCX\xaa\x02\x0eWeir.Client.V1\xca\x02\x0eWeir\\Client\\V1\xe2\x02\x1aWeir\\Client\\V1\\GPBMetadata\xea\x02\x10Weir::Client::V1b\x06proto3"
@@ -1711,75 +2661,97 @@ func file_weir_client_v1_client_proto_rawDescGZIP() []byte {
 	return file_weir_client_v1_client_proto_rawDescData
 }
 
-var file_weir_client_v1_client_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_client_v1_client_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_weir_client_v1_client_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_weir_client_v1_client_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_weir_client_v1_client_proto_goTypes = []any{
 	(JobState)(0),                        // 0: weir.client.v1.JobState
-	(*SubmitJobRequest)(nil),             // 1: weir.client.v1.SubmitJobRequest
-	(*SubmitJobResponse)(nil),            // 2: weir.client.v1.SubmitJobResponse
-	(*ListJobsRequest)(nil),              // 3: weir.client.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),             // 4: weir.client.v1.ListJobsResponse
-	(*JobSummary)(nil),                   // 5: weir.client.v1.JobSummary
-	(*DescribeJobRequest)(nil),           // 6: weir.client.v1.DescribeJobRequest
-	(*DescribeJobResponse)(nil),          // 7: weir.client.v1.DescribeJobResponse
-	(*JobDescription)(nil),               // 8: weir.client.v1.JobDescription
-	(*VertexDescription)(nil),            // 9: weir.client.v1.VertexDescription
-	(*SubtaskDescription)(nil),           // 10: weir.client.v1.SubtaskDescription
-	(*JobFailure)(nil),                   // 11: weir.client.v1.JobFailure
-	(*CancelJobRequest)(nil),             // 12: weir.client.v1.CancelJobRequest
-	(*CancelJobResponse)(nil),            // 13: weir.client.v1.CancelJobResponse
-	(*WatchJobRequest)(nil),              // 14: weir.client.v1.WatchJobRequest
-	(*WatchJobResponse)(nil),             // 15: weir.client.v1.WatchJobResponse
-	(*GetClusterRequest)(nil),            // 16: weir.client.v1.GetClusterRequest
-	(*GetClusterResponse)(nil),           // 17: weir.client.v1.GetClusterResponse
-	(*TaskManager)(nil),                  // 18: weir.client.v1.TaskManager
-	(*SubmitJobRequest_Start)(nil),       // 19: weir.client.v1.SubmitJobRequest.Start
-	nil,                                  // 20: weir.client.v1.SubmitJobRequest.Start.ConfigurationEntry
-	(*SubmitJobResponse_PlanOutput)(nil), // 21: weir.client.v1.SubmitJobResponse.PlanOutput
-	(*SubmitJobResponse_Accepted)(nil),   // 22: weir.client.v1.SubmitJobResponse.Accepted
-	nil,                                  // 23: weir.client.v1.JobSummary.TasksEntry
-	(*WatchJobResponse_Output)(nil),      // 24: weir.client.v1.WatchJobResponse.Output
-	(*v1.Plan)(nil),                      // 25: weir.plan.v1.Plan
-	(v11.TaskState)(0),                   // 26: weir.worker.v1.TaskState
-	(*v11.TaskMetrics)(nil),              // 27: weir.worker.v1.TaskMetrics
+	(CheckpointStatus)(0),                // 1: weir.client.v1.CheckpointStatus
+	(*SubmitJobRequest)(nil),             // 2: weir.client.v1.SubmitJobRequest
+	(*SubmitJobResponse)(nil),            // 3: weir.client.v1.SubmitJobResponse
+	(*ListJobsRequest)(nil),              // 4: weir.client.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),             // 5: weir.client.v1.ListJobsResponse
+	(*JobSummary)(nil),                   // 6: weir.client.v1.JobSummary
+	(*DescribeJobRequest)(nil),           // 7: weir.client.v1.DescribeJobRequest
+	(*DescribeJobResponse)(nil),          // 8: weir.client.v1.DescribeJobResponse
+	(*JobDescription)(nil),               // 9: weir.client.v1.JobDescription
+	(*VertexDescription)(nil),            // 10: weir.client.v1.VertexDescription
+	(*SubtaskDescription)(nil),           // 11: weir.client.v1.SubtaskDescription
+	(*JobFailure)(nil),                   // 12: weir.client.v1.JobFailure
+	(*CancelJobRequest)(nil),             // 13: weir.client.v1.CancelJobRequest
+	(*CancelJobResponse)(nil),            // 14: weir.client.v1.CancelJobResponse
+	(*WatchJobRequest)(nil),              // 15: weir.client.v1.WatchJobRequest
+	(*WatchJobResponse)(nil),             // 16: weir.client.v1.WatchJobResponse
+	(*DescribeCheckpointsRequest)(nil),   // 17: weir.client.v1.DescribeCheckpointsRequest
+	(*DescribeCheckpointsResponse)(nil),  // 18: weir.client.v1.DescribeCheckpointsResponse
+	(*CheckpointConfiguration)(nil),      // 19: weir.client.v1.CheckpointConfiguration
+	(*CheckpointCounts)(nil),             // 20: weir.client.v1.CheckpointCounts
+	(*Checkpoint)(nil),                   // 21: weir.client.v1.Checkpoint
+	(*CheckpointVertex)(nil),             // 22: weir.client.v1.CheckpointVertex
+	(*CheckpointTask)(nil),               // 23: weir.client.v1.CheckpointTask
+	(*RestoredCheckpoint)(nil),           // 24: weir.client.v1.RestoredCheckpoint
+	(*RetainedCheckpoint)(nil),           // 25: weir.client.v1.RetainedCheckpoint
+	(*GetClusterRequest)(nil),            // 26: weir.client.v1.GetClusterRequest
+	(*GetClusterResponse)(nil),           // 27: weir.client.v1.GetClusterResponse
+	(*TaskManager)(nil),                  // 28: weir.client.v1.TaskManager
+	(*SubmitJobRequest_Start)(nil),       // 29: weir.client.v1.SubmitJobRequest.Start
+	nil,                                  // 30: weir.client.v1.SubmitJobRequest.Start.ConfigurationEntry
+	(*SubmitJobResponse_PlanOutput)(nil), // 31: weir.client.v1.SubmitJobResponse.PlanOutput
+	(*SubmitJobResponse_Accepted)(nil),   // 32: weir.client.v1.SubmitJobResponse.Accepted
+	nil,                                  // 33: weir.client.v1.JobSummary.TasksEntry
+	(*WatchJobResponse_Output)(nil),      // 34: weir.client.v1.WatchJobResponse.Output
+	(*v1.Plan)(nil),                      // 35: weir.plan.v1.Plan
+	(v11.TaskState)(0),                   // 36: weir.worker.v1.TaskState
+	(*v11.TaskMetrics)(nil),              // 37: weir.worker.v1.TaskMetrics
 }
 var file_weir_client_v1_client_proto_depIdxs = []int32{
-	19, // 0: weir.client.v1.SubmitJobRequest.start:type_name -> weir.client.v1.SubmitJobRequest.Start
-	21, // 1: weir.client.v1.SubmitJobResponse.plan_output:type_name -> weir.client.v1.SubmitJobResponse.PlanOutput
-	22, // 2: weir.client.v1.SubmitJobResponse.accepted:type_name -> weir.client.v1.SubmitJobResponse.Accepted
-	5,  // 3: weir.client.v1.ListJobsResponse.jobs:type_name -> weir.client.v1.JobSummary
+	29, // 0: weir.client.v1.SubmitJobRequest.start:type_name -> weir.client.v1.SubmitJobRequest.Start
+	31, // 1: weir.client.v1.SubmitJobResponse.plan_output:type_name -> weir.client.v1.SubmitJobResponse.PlanOutput
+	32, // 2: weir.client.v1.SubmitJobResponse.accepted:type_name -> weir.client.v1.SubmitJobResponse.Accepted
+	6,  // 3: weir.client.v1.ListJobsResponse.jobs:type_name -> weir.client.v1.JobSummary
 	0,  // 4: weir.client.v1.JobSummary.state:type_name -> weir.client.v1.JobState
-	23, // 5: weir.client.v1.JobSummary.tasks:type_name -> weir.client.v1.JobSummary.TasksEntry
-	8,  // 6: weir.client.v1.DescribeJobResponse.job:type_name -> weir.client.v1.JobDescription
-	5,  // 7: weir.client.v1.JobDescription.summary:type_name -> weir.client.v1.JobSummary
-	25, // 8: weir.client.v1.JobDescription.plan:type_name -> weir.plan.v1.Plan
-	9,  // 9: weir.client.v1.JobDescription.vertices:type_name -> weir.client.v1.VertexDescription
-	11, // 10: weir.client.v1.JobDescription.failure:type_name -> weir.client.v1.JobFailure
-	11, // 11: weir.client.v1.JobDescription.failures:type_name -> weir.client.v1.JobFailure
-	10, // 12: weir.client.v1.VertexDescription.subtasks:type_name -> weir.client.v1.SubtaskDescription
-	26, // 13: weir.client.v1.SubtaskDescription.state:type_name -> weir.worker.v1.TaskState
-	27, // 14: weir.client.v1.SubtaskDescription.metrics:type_name -> weir.worker.v1.TaskMetrics
-	8,  // 15: weir.client.v1.WatchJobResponse.job:type_name -> weir.client.v1.JobDescription
-	24, // 16: weir.client.v1.WatchJobResponse.output:type_name -> weir.client.v1.WatchJobResponse.Output
-	18, // 17: weir.client.v1.GetClusterResponse.task_managers:type_name -> weir.client.v1.TaskManager
-	20, // 18: weir.client.v1.SubmitJobRequest.Start.configuration:type_name -> weir.client.v1.SubmitJobRequest.Start.ConfigurationEntry
-	1,  // 19: weir.client.v1.JobManager.SubmitJob:input_type -> weir.client.v1.SubmitJobRequest
-	3,  // 20: weir.client.v1.JobManager.ListJobs:input_type -> weir.client.v1.ListJobsRequest
-	6,  // 21: weir.client.v1.JobManager.DescribeJob:input_type -> weir.client.v1.DescribeJobRequest
-	12, // 22: weir.client.v1.JobManager.CancelJob:input_type -> weir.client.v1.CancelJobRequest
-	14, // 23: weir.client.v1.JobManager.WatchJob:input_type -> weir.client.v1.WatchJobRequest
-	16, // 24: weir.client.v1.JobManager.GetCluster:input_type -> weir.client.v1.GetClusterRequest
-	2,  // 25: weir.client.v1.JobManager.SubmitJob:output_type -> weir.client.v1.SubmitJobResponse
-	4,  // 26: weir.client.v1.JobManager.ListJobs:output_type -> weir.client.v1.ListJobsResponse
-	7,  // 27: weir.client.v1.JobManager.DescribeJob:output_type -> weir.client.v1.DescribeJobResponse
-	13, // 28: weir.client.v1.JobManager.CancelJob:output_type -> weir.client.v1.CancelJobResponse
-	15, // 29: weir.client.v1.JobManager.WatchJob:output_type -> weir.client.v1.WatchJobResponse
-	17, // 30: weir.client.v1.JobManager.GetCluster:output_type -> weir.client.v1.GetClusterResponse
-	25, // [25:31] is the sub-list for method output_type
-	19, // [19:25] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	33, // 5: weir.client.v1.JobSummary.tasks:type_name -> weir.client.v1.JobSummary.TasksEntry
+	9,  // 6: weir.client.v1.DescribeJobResponse.job:type_name -> weir.client.v1.JobDescription
+	6,  // 7: weir.client.v1.JobDescription.summary:type_name -> weir.client.v1.JobSummary
+	35, // 8: weir.client.v1.JobDescription.plan:type_name -> weir.plan.v1.Plan
+	10, // 9: weir.client.v1.JobDescription.vertices:type_name -> weir.client.v1.VertexDescription
+	12, // 10: weir.client.v1.JobDescription.failure:type_name -> weir.client.v1.JobFailure
+	12, // 11: weir.client.v1.JobDescription.failures:type_name -> weir.client.v1.JobFailure
+	11, // 12: weir.client.v1.VertexDescription.subtasks:type_name -> weir.client.v1.SubtaskDescription
+	36, // 13: weir.client.v1.SubtaskDescription.state:type_name -> weir.worker.v1.TaskState
+	37, // 14: weir.client.v1.SubtaskDescription.metrics:type_name -> weir.worker.v1.TaskMetrics
+	9,  // 15: weir.client.v1.WatchJobResponse.job:type_name -> weir.client.v1.JobDescription
+	34, // 16: weir.client.v1.WatchJobResponse.output:type_name -> weir.client.v1.WatchJobResponse.Output
+	19, // 17: weir.client.v1.DescribeCheckpointsResponse.configuration:type_name -> weir.client.v1.CheckpointConfiguration
+	20, // 18: weir.client.v1.DescribeCheckpointsResponse.counts:type_name -> weir.client.v1.CheckpointCounts
+	21, // 19: weir.client.v1.DescribeCheckpointsResponse.history:type_name -> weir.client.v1.Checkpoint
+	21, // 20: weir.client.v1.DescribeCheckpointsResponse.latest_completed:type_name -> weir.client.v1.Checkpoint
+	21, // 21: weir.client.v1.DescribeCheckpointsResponse.latest_failed:type_name -> weir.client.v1.Checkpoint
+	24, // 22: weir.client.v1.DescribeCheckpointsResponse.latest_restored:type_name -> weir.client.v1.RestoredCheckpoint
+	25, // 23: weir.client.v1.DescribeCheckpointsResponse.retained:type_name -> weir.client.v1.RetainedCheckpoint
+	22, // 24: weir.client.v1.DescribeCheckpointsResponse.vertices:type_name -> weir.client.v1.CheckpointVertex
+	1,  // 25: weir.client.v1.Checkpoint.status:type_name -> weir.client.v1.CheckpointStatus
+	23, // 26: weir.client.v1.Checkpoint.tasks:type_name -> weir.client.v1.CheckpointTask
+	28, // 27: weir.client.v1.GetClusterResponse.task_managers:type_name -> weir.client.v1.TaskManager
+	30, // 28: weir.client.v1.SubmitJobRequest.Start.configuration:type_name -> weir.client.v1.SubmitJobRequest.Start.ConfigurationEntry
+	2,  // 29: weir.client.v1.JobManager.SubmitJob:input_type -> weir.client.v1.SubmitJobRequest
+	4,  // 30: weir.client.v1.JobManager.ListJobs:input_type -> weir.client.v1.ListJobsRequest
+	7,  // 31: weir.client.v1.JobManager.DescribeJob:input_type -> weir.client.v1.DescribeJobRequest
+	13, // 32: weir.client.v1.JobManager.CancelJob:input_type -> weir.client.v1.CancelJobRequest
+	15, // 33: weir.client.v1.JobManager.WatchJob:input_type -> weir.client.v1.WatchJobRequest
+	17, // 34: weir.client.v1.JobManager.DescribeCheckpoints:input_type -> weir.client.v1.DescribeCheckpointsRequest
+	26, // 35: weir.client.v1.JobManager.GetCluster:input_type -> weir.client.v1.GetClusterRequest
+	3,  // 36: weir.client.v1.JobManager.SubmitJob:output_type -> weir.client.v1.SubmitJobResponse
+	5,  // 37: weir.client.v1.JobManager.ListJobs:output_type -> weir.client.v1.ListJobsResponse
+	8,  // 38: weir.client.v1.JobManager.DescribeJob:output_type -> weir.client.v1.DescribeJobResponse
+	14, // 39: weir.client.v1.JobManager.CancelJob:output_type -> weir.client.v1.CancelJobResponse
+	16, // 40: weir.client.v1.JobManager.WatchJob:output_type -> weir.client.v1.WatchJobResponse
+	18, // 41: weir.client.v1.JobManager.DescribeCheckpoints:output_type -> weir.client.v1.DescribeCheckpointsResponse
+	27, // 42: weir.client.v1.JobManager.GetCluster:output_type -> weir.client.v1.GetClusterResponse
+	36, // [36:43] is the sub-list for method output_type
+	29, // [29:36] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_weir_client_v1_client_proto_init() }
@@ -1806,8 +2778,8 @@ func file_weir_client_v1_client_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_client_v1_client_proto_rawDesc), len(file_weir_client_v1_client_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   24,
+			NumEnums:      2,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

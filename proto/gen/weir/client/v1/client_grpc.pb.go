@@ -28,12 +28,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	JobManager_SubmitJob_FullMethodName   = "/weir.client.v1.JobManager/SubmitJob"
-	JobManager_ListJobs_FullMethodName    = "/weir.client.v1.JobManager/ListJobs"
-	JobManager_DescribeJob_FullMethodName = "/weir.client.v1.JobManager/DescribeJob"
-	JobManager_CancelJob_FullMethodName   = "/weir.client.v1.JobManager/CancelJob"
-	JobManager_WatchJob_FullMethodName    = "/weir.client.v1.JobManager/WatchJob"
-	JobManager_GetCluster_FullMethodName  = "/weir.client.v1.JobManager/GetCluster"
+	JobManager_SubmitJob_FullMethodName           = "/weir.client.v1.JobManager/SubmitJob"
+	JobManager_ListJobs_FullMethodName            = "/weir.client.v1.JobManager/ListJobs"
+	JobManager_DescribeJob_FullMethodName         = "/weir.client.v1.JobManager/DescribeJob"
+	JobManager_CancelJob_FullMethodName           = "/weir.client.v1.JobManager/CancelJob"
+	JobManager_WatchJob_FullMethodName            = "/weir.client.v1.JobManager/WatchJob"
+	JobManager_DescribeCheckpoints_FullMethodName = "/weir.client.v1.JobManager/DescribeCheckpoints"
+	JobManager_GetCluster_FullMethodName          = "/weir.client.v1.JobManager/GetCluster"
 )
 
 // JobManagerClient is the client API for JobManager service.
@@ -58,6 +59,9 @@ type JobManagerClient interface {
 	// every change, what it prints, and its figures once a second. The stream
 	// ends with OK after the job has reached an end state.
 	WatchJob(ctx context.Context, in *WatchJobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchJobResponse], error)
+	// DescribeCheckpoints returns a job's checkpoints and how they are configured.
+	// For a job that takes none it is FAILED_PRECONDITION.
+	DescribeCheckpoints(ctx context.Context, in *DescribeCheckpointsRequest, opts ...grpc.CallOption) (*DescribeCheckpointsResponse, error)
 	// GetCluster returns the TaskManagers and their slots.
 	GetCluster(ctx context.Context, in *GetClusterRequest, opts ...grpc.CallOption) (*GetClusterResponse, error)
 }
@@ -132,6 +136,16 @@ func (c *jobManagerClient) WatchJob(ctx context.Context, in *WatchJobRequest, op
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type JobManager_WatchJobClient = grpc.ServerStreamingClient[WatchJobResponse]
 
+func (c *jobManagerClient) DescribeCheckpoints(ctx context.Context, in *DescribeCheckpointsRequest, opts ...grpc.CallOption) (*DescribeCheckpointsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribeCheckpointsResponse)
+	err := c.cc.Invoke(ctx, JobManager_DescribeCheckpoints_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *jobManagerClient) GetCluster(ctx context.Context, in *GetClusterRequest, opts ...grpc.CallOption) (*GetClusterResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetClusterResponse)
@@ -164,6 +178,9 @@ type JobManagerServer interface {
 	// every change, what it prints, and its figures once a second. The stream
 	// ends with OK after the job has reached an end state.
 	WatchJob(*WatchJobRequest, grpc.ServerStreamingServer[WatchJobResponse]) error
+	// DescribeCheckpoints returns a job's checkpoints and how they are configured.
+	// For a job that takes none it is FAILED_PRECONDITION.
+	DescribeCheckpoints(context.Context, *DescribeCheckpointsRequest) (*DescribeCheckpointsResponse, error)
 	// GetCluster returns the TaskManagers and their slots.
 	GetCluster(context.Context, *GetClusterRequest) (*GetClusterResponse, error)
 	mustEmbedUnimplementedJobManagerServer()
@@ -190,6 +207,9 @@ func (UnimplementedJobManagerServer) CancelJob(context.Context, *CancelJobReques
 }
 func (UnimplementedJobManagerServer) WatchJob(*WatchJobRequest, grpc.ServerStreamingServer[WatchJobResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchJob not implemented")
+}
+func (UnimplementedJobManagerServer) DescribeCheckpoints(context.Context, *DescribeCheckpointsRequest) (*DescribeCheckpointsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribeCheckpoints not implemented")
 }
 func (UnimplementedJobManagerServer) GetCluster(context.Context, *GetClusterRequest) (*GetClusterResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCluster not implemented")
@@ -287,6 +307,24 @@ func _JobManager_WatchJob_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type JobManager_WatchJobServer = grpc.ServerStreamingServer[WatchJobResponse]
 
+func _JobManager_DescribeCheckpoints_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribeCheckpointsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobManagerServer).DescribeCheckpoints(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobManager_DescribeCheckpoints_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobManagerServer).DescribeCheckpoints(ctx, req.(*DescribeCheckpointsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _JobManager_GetCluster_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetClusterRequest)
 	if err := dec(in); err != nil {
@@ -323,6 +361,10 @@ var JobManager_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelJob",
 			Handler:    _JobManager_CancelJob_Handler,
+		},
+		{
+			MethodName: "DescribeCheckpoints",
+			Handler:    _JobManager_DescribeCheckpoints_Handler,
 		},
 		{
 			MethodName: "GetCluster",
