@@ -174,21 +174,38 @@ func buildGraph(name string, build func(*Env), args []string, input dataflow.Bui
 		return graph
 	}
 	build(&Env{graph: graph, args: args, recorded: input.Recorded})
-	graph.NoChaining = graph.NoChaining || !chained(input.Configuration, graph.Settings)
+	c := layered(input.Configuration, graph.Settings)
+	graph.NoChaining = graph.NoChaining || !config.OperatorChaining.Get(c)
+	if config.CheckpointInterval.IsSet(c) {
+		checkState(graph)
+	}
 	return graph
 }
 
-// chained reads from layers of settings, of which a later one wins, whether
-// operators are chained. The shape of the graph depends on it, so it is read
-// here and not by the JobManager, who refuses what is wrong with a layer.
-func chained(layers ...map[string]string) bool {
+// layered reads layers of settings, of which a later one wins: the shape of the graph
+// depends on some, so they are read here and not only by the JobManager, who refuses
+// what is wrong with a layer.
+func layered(layers ...map[string]string) *config.Config {
 	c := config.Default()
 	for _, l := range layers {
 		if above, _, err := c.Decode("the job", l); err == nil {
 			c = above
 		}
 	}
-	return config.OperatorChaining.Get(c)
+	return c
+}
+
+// checkState reports operators whose state a checkpoint could not have.
+func checkState(graph *dataflow.Graph) {
+	for _, n := range graph.Nodes() {
+		s, ok := n.Code.(interface{ StateError() error })
+		if !ok {
+			continue
+		}
+		if err := s.StateError(); err != nil {
+			graph.Mistake(n.Position, "%s %q: the job takes checkpoints, which cannot have its state: %v", n.Kind, n.Name, err)
+		}
+	}
 }
 
 // engineVersion is the version of this module in the running program.

@@ -4,6 +4,31 @@ import (
 	"slices"
 )
 
+// StateError returns what is wrong with the operator's state for checkpoints.
+func (w TumblingAggregate[K, T, A, O]) StateError() error { return stateError[A]() }
+
+// StateError returns what is wrong with the operator's state for checkpoints.
+func (w SlidingAggregate[K, T, A, O]) StateError() error { return stateError[A]() }
+
+// StateError returns what is wrong with the operator's state for checkpoints.
+func (w SessionAggregate[K, T, A, O]) StateError() error { return stateError[A]() }
+
+// StateError returns what is wrong with the operator's state for checkpoints.
+func (r RunningAggregate[K, T, A, O]) StateError() error { return stateError[A]() }
+
+// StateError returns what is wrong with the operator's state for checkpoints.
+func (w CountAggregate[K, T, A, O]) StateError() error {
+	if w.Size == w.Slide {
+		return stateError[A]()
+	}
+	return stateError[T]()
+}
+
+func stateError[A any]() error {
+	_, err := stateCodecOf[A]()
+	return err
+}
+
 // stateCodec implements [ownCodec]: the records, each with its place or without any.
 func (Collected[T]) stateCodec() (stateCodec[Collected[T]], error) {
 	c, err := stateCodecOf[T]()
