@@ -159,10 +159,16 @@ func (x *chaos) kill(t *testing.T) string {
 		}
 		return fmt.Sprintf("worker %d of tm-%d", workers[0].pid, number)
 	}
+	fd, err := unix.PidfdOpen(tm.Process.Pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
 	if err := tm.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	awaitGone(t, workers)
+	// The next one needs its lock.
+	awaitGone(t, append(workers, child{tm.Process.Pid, fd}))
 	x.startTaskManager(t, number)
 	return fmt.Sprintf("tm-%d (process %d)", number, tm.Process.Pid)
 }
