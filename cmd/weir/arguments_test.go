@@ -65,7 +65,7 @@ func TestArgumentErrorsAreOnStandardOutput(t *testing.T) {
 		{"local --taskmanagers 0", "The number of TaskManagers must be positive: 0"},
 		{"local --slots -1", "The number of slots must be positive: -1"},
 		{"local job", "Unexpected argument: job"},
-		{"stop", "\"stop\" is not a valid action.\n\nValid actions are \"cancel\", \"completion\", \"config\", \"info\", \"list\", \"local\", \"run\" or \"version\".\n\n" +
+		{"stop", "\"stop\" is not a valid action.\n\nValid actions are \"cancel\", \"checkpoints\", \"completion\", \"config\", \"info\", \"list\", \"local\", \"run\" or \"version\".\n\n" +
 			"Specify the version option (-v or --version) to print the version."},
 	} {
 		c.expect(t, 1, test.want+pointer, "", strings.Fields(test.args)...)

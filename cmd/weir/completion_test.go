@@ -40,8 +40,8 @@ func TestProposals(t *testing.T) {
 		args, want []string
 		directive  string
 	}{
-		{[]string{""}, []string{"cancel", "completion", "config", "help", "info", "list", "local", "run", "version"}, ":4"},
-		{[]string{"c"}, []string{"cancel", "completion", "config"}, ":4"},
+		{[]string{""}, []string{"cancel", "checkpoints", "completion", "config", "help", "info", "list", "local", "run", "version"}, ":4"},
+		{[]string{"c"}, []string{"cancel", "checkpoints", "completion", "config"}, ":4"},
 		{[]string{"cancel", "-m", j.address, ""}, live, ":36"},
 		{[]string{"cancel", "-jobmanager", j.address, ""}, live, ":36"}, // Flink's spelling
 		{[]string{"cancel", "-m", j.address, jobID, ""}, nil, ":4"},

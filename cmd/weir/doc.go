@@ -12,8 +12,9 @@
 //     like, and exit codes.
 //   - settings.go: what configuration and which cluster the options name.
 //   - output.go: -o json, and how errors are printed in both forms.
-//   - list.go, cancel.go, info.go, run.go, local.go, config.go, completion.go: a
-//     verb each. completion.bash is a part of the script for bash.
+//   - list.go, cancel.go, info.go, run.go, local.go, config.go, completion.go,
+//     checkpoints.go: a verb each. checkpointstext.go and checkpointsjson.go have
+//     what the last one prints; completion.bash is a part of the script for bash.
 //   - executable.go: from a Go package, or a file, to an executable.
 //   - plan.go, planjson.go and plantext.go: a job's plan, Flink's JSON of it, and
 //     a text for people.

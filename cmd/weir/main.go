@@ -155,7 +155,7 @@ func (a *app) rootCommand() *cobra.Command {
 			root.AddCommand(verb)
 		}
 	}
-	add(jobVerbs, "Jobs:", a.runCommand(), a.listCommand(), a.infoCommand(), a.cancelCommand())
+	add(jobVerbs, "Jobs:", a.runCommand(), a.listCommand(), a.infoCommand(), a.checkpointsCommand(), a.cancelCommand())
 	add(clusterVerbs, "Cluster:", a.localCommand(), a.configCommand())
 	add(otherVerbs, "This command:", a.completionCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID(otherVerbs)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weirstream/weir/internal/goroutine"
 	"github.com/weirstream/weir/internal/security"
@@ -35,6 +36,8 @@ type jobManager struct {
 
 	jobs      []*clientv1.JobDescription
 	platforms []string
+	// checkpoints of the job jobID; the other jobs take none.
+	checkpoints *clientv1.DescribeCheckpointsResponse
 	// planning is what is said before a submitted job is accepted.
 	planning []*clientv1.SubmitJobResponse
 	refusal  error
@@ -93,6 +96,24 @@ func (j *jobManager) ListJobs(context.Context, *clientv1.ListJobsRequest) (*clie
 func (j *jobManager) DescribeJob(_ context.Context, r *clientv1.DescribeJobRequest) (*clientv1.DescribeJobResponse, error) {
 	job, err := j.find(r.GetJobId())
 	return &clientv1.DescribeJobResponse{Job: job}, err
+}
+
+func (j *jobManager) DescribeCheckpoints(_ context.Context, r *clientv1.DescribeCheckpointsRequest) (*clientv1.DescribeCheckpointsResponse, error) {
+	if _, err := j.find(r.GetJobId()); err != nil {
+		return nil, err
+	}
+	if r.GetJobId() != jobID || j.checkpoints == nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "job %s takes no checkpoints", r.GetJobId())
+	}
+	response := proto.CloneOf(j.checkpoints)
+	if !r.GetTasks() {
+		for _, c := range append(response.GetHistory(), response.GetLatestCompleted(), response.GetLatestFailed()) {
+			if c != nil {
+				c.Tasks = nil
+			}
+		}
+	}
+	return response, nil
 }
 
 func (j *jobManager) CancelJob(_ context.Context, r *clientv1.CancelJobRequest) (*clientv1.CancelJobResponse, error) {
