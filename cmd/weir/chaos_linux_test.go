@@ -48,6 +48,7 @@ func TestChaos(t *testing.T) {
 	for round := range rounds {
 		at := x.awaitCheckpoint(t)
 		killed := x.kill(t)
+		x.kills++
 		t.Logf("round %d of %d: killed %s after checkpoint %d", round+1, rounds, killed, at)
 	}
 	x.awaitCheckpoint(t)
@@ -81,14 +82,14 @@ type chaos struct {
 	folder      recovery.Folder
 	checkpoints string
 	id          string
-	// seen is the newest checkpoint so far.
-	seen int
+	// seen is the newest checkpoint so far, kills how many processes were killed.
+	seen, kills int
 }
 
 func newChaos(t *testing.T, rng *rand.Rand) *chaos {
 	t.Helper()
 	bin := build(t)
-	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", bin+"/", "../../internal/recovery/verify")
+	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", bin+"/", "./testdata/verify")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("build the job: %v\n%s", err, out)
@@ -114,14 +115,14 @@ func (x *chaos) submit(t *testing.T, each, perSecond int64) {
 	x.id = x.cluster.submit(t, append(args, filepath.Join(x.bin, "verify"), string(x.folder), fmt.Sprint(each), fmt.Sprint(perSecond))...)
 }
 
-// awaitCheckpoint waits until a newer checkpoint is in the directory than any before,
-// and all tasks run.
+// awaitCheckpoint waits until the job has been restarted for each kill, all tasks run,
+// and a newer checkpoint is in the directory than any before.
 func (x *chaos) awaitCheckpoint(t *testing.T) int {
 	t.Helper()
 	newest := 0
 	job := x.await(t, x.id, func(job *client.Job) bool {
 		newest = x.newest(t)
-		return job.State.Terminal() || newest > x.seen && allRunning(job)
+		return job.State.Terminal() || newest > x.seen && job.Restarts >= x.kills && allRunning(job)
 	})
 	if job.State.Terminal() {
 		t.Fatalf("the job is %s before its processes were killed: %+v", job.State, job.Failure)

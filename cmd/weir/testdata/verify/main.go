@@ -12,14 +12,12 @@ import (
 )
 
 func main() {
-	weir.Main("verify", func(env *weir.Env) {
-		folder, source, err := parse(env.Args())
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(2)
-		}
-		recovery.Job(source, folder)(env)
-	})
+	folder, source, err := parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	weir.Main("verify", func(env *weir.Env) { recovery.Job(source, folder)(env) })
 }
 
 func parse(args []string) (recovery.Folder, recovery.Events, error) {
