@@ -261,6 +261,7 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("info", func(t *testing.T) { endToEnd{t, c}.info() })
 	t.Run("a job that fails once", func(t *testing.T) { endToEnd{t, c}.failsOnce() })
 	t.Run("a worker that is killed", func(t *testing.T) { endToEnd{t, c}.killedWorker() })
+	t.Run("a worker with checkpoints that is killed", func(t *testing.T) { endToEnd{t, c}.killedWithCheckpoints() })
 	t.Run("no daemon has fallen over", func(t *testing.T) { endToEnd{t, c}.nothingIsLeft() })
 	t.Run("a TaskManager that is killed", func(t *testing.T) { endToEnd{t, c}.killedTaskManager() })
 	t.Run("a TaskManager that comes back", func(t *testing.T) { endToEnd{t, c}.returnedTaskManager() })
@@ -412,6 +413,7 @@ func (e endToEnd) badInput() {
 		{[]string{"run", "-D", "parallelism.default=0", job, "sums"}, []string{"parallelism.default", "0"}},
 		{[]string{"run", "-D", "pipeline.naem=x", job, "sums"}, []string{"pipeline.naem", "pipeline.name"}},
 		{[]string{"list", "-D", "security.credential.file=" + file("wrong", strings.Repeat("x", 32))}, []string{"Failed to retrieve job list.", "wrong credential"}},
+		{[]string{"checkpoints", unknown}, []string{"Could not retrieve the checkpoints of job " + unknown + ".\nCaused by: no job " + unknown}},
 		{[]string{"cancel", unknown}, []string{"Could not cancel job " + unknown + ".\nCaused by: ", unknown}},
 	} {
 		name := test.args[0]
