@@ -50,6 +50,18 @@ type Finisher interface {
 	Finish() error
 }
 
+// Syncer is a [Writer] that sends records on without waiting for the destination. With
+// each checkpoint it is asked to wait, so that no record is lost that the checkpoint
+// counts as written. Whoever wraps another's writer passes it on. Without it, a writer
+// has nothing under way when Flush has returned.
+type Syncer interface {
+	// Sync is called after a Flush, by the goroutine of the task, with each
+	// checkpoint. When it returns nil, all records so far are durable, or acknowledged
+	// by the destination; more may follow. It may block, as Write may. An error fails
+	// the attempt.
+	Sync() error
+}
+
 // Committer is a [Writer] whose output becomes visible in two steps, so that each
 // record is visible exactly once, whatever fails: it is prepared with a checkpoint, and
 // committed when the checkpoint is complete. Whoever wraps another's writer passes it

@@ -7,6 +7,9 @@ import (
 	"github.com/weirstream/weir/state/snapshot"
 )
 
+// syncer is what a writer is besides that sends without waiting: see the public package.
+type syncer interface{ Sync() error }
+
 // Sink is what the task needs of a sink: see the public package.
 type Sink[T any] interface {
 	Open(ctx context.Context, subtask, parallelism int, name string) (Writer[T], error)
@@ -39,8 +42,14 @@ func (s SinkCode[T]) Build(ctx *Context, _ Outputs) (Inputs, error) {
 		r.end, err = commitsOf(ctx, c)
 		return Inputs{r}, err
 	}
-	// What it has buffered belongs to the checkpoint.
-	ctx.onPrepare(func(uint64) error { return w.Flush() })
+	// What it has buffered belongs to the checkpoint, and what is on its way.
+	ctx.onPrepare(func(uint64) error {
+		err := w.Flush()
+		if s, ok := w.(syncer); ok && err == nil {
+			err = s.Sync()
+		}
+		return err
+	})
 	if f, ok := w.(finisher); ok {
 		r.end = f.Finish
 		if ctx.checkpoints != nil {

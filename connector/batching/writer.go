@@ -13,7 +13,7 @@ import (
 
 // writer is the shell around a core: the goroutine of the task, one that keeps
 // time, and one for each request step it in turn, and do what it asks for. It
-// implements [weir.Writer] and [weir.Finisher].
+// implements [weir.Writer], [weir.Syncer] and [weir.Finisher].
 type writer[T any] struct {
 	ctx     context.Context // the task's
 	sender  Sender[T]
@@ -200,9 +200,12 @@ func (w *writer[T]) Flush() error {
 	return nil
 }
 
-// Finish implements [weir.Finisher]: it sends all that was written, without
-// lingering, and returns when it is acknowledged, or with the failure.
-func (w *writer[T]) Finish() error {
+// Finish implements [weir.Finisher].
+func (w *writer[T]) Finish() error { return w.Sync() }
+
+// Sync implements [weir.Syncer]: it sends all that was written, without lingering, and
+// returns when it is acknowledged, or with the failure.
+func (w *writer[T]) Sync() error {
 	p := w.step(event[T]{kind: drained})
 	for p.err == nil && p.unacked > 0 {
 		if err := w.wait(); err != nil {

@@ -25,6 +25,7 @@ var (
 // writer is what a sink opens.
 type writer interface {
 	weir.Writer[int]
+	weir.Syncer
 	weir.Finisher
 }
 
@@ -97,6 +98,26 @@ func TestBatches(t *testing.T) {
 		got := sent(d, began)
 		slices.Sort(got) // requests of the same time come in any order
 		equal(t, got, "0s [0 1 2]", "0s [3 4 5]", "1.9s [8]", "1s [6 7]")
+	})
+}
+
+// TestSync: with a checkpoint everything so far is sent and acknowledged, whatever it
+// would linger; what follows lingers again.
+func TestSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, began := batchingtest.New[int](batchingtest.After(5*time.Second, batchingtest.Accept)), time.Now()
+		w := open(t.Context(), t, batching.New(d.Open).BatchSize(10).Linger(time.Minute))
+		must(t, w.Write(numbers(0, 3)))
+		must(t, w.Sync())
+		if took := time.Since(began); took != 5*time.Second || len(d.Acknowledged()) != 3 {
+			t.Errorf("after %v %d records are acknowledged; want 3 after 5s", took, len(d.Acknowledged()))
+		}
+		must(t, w.Write(numbers(3, 5)))
+		must(t, w.Flush())
+		<-time.After(time.Minute)
+		must(t, w.Finish())
+		closed(t, w, d)
+		equal(t, sent(d, began), "0s [0 1 2]", "1m5s [3 4]")
 	})
 }
 
