@@ -98,6 +98,7 @@ Usage:
 
 Jobs:
   cancel      Cancel a running job
+  checkpoints Show the checkpoints of a job
   info        Show the execution plan of a job, without a cluster
   list        List running and scheduled jobs
   run         Submit a job, and stay until it has ended
