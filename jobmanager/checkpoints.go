@@ -1,6 +1,7 @@
 package jobmanager
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -438,4 +439,17 @@ func (k *checkpoints) metadataOf(a checkpoint.WriteMetadata) (*metadata.Metadata
 		m.Vertices[ack.Task.Vertex].Tasks[ack.Task.Index] = metadata.Task{Snapshot: s, Figures: ack.Figures}
 	}
 	return m, nil
+}
+
+// forget lets go of a job that is no longer known, and of what is written of it unless
+// checkpoints of it are kept.
+func (k *checkpoints) forget() {
+	if len(k.retention.Checkpoints()) == 0 {
+		k.work.add(func(ctx context.Context) {
+			if err := k.core.books.forget(ctx, k.job); err != nil {
+				k.core.log.Warn("could not remove what the metadata store has of a job", "job", k.job, "error", err)
+			}
+		})
+	}
+	k.work.close()
 }

@@ -21,6 +21,8 @@ type workQueue struct {
 	mu   struct {
 		sync.Mutex
 		pending []func(ctx context.Context)
+		// closed says that nothing more will be added.
+		closed bool
 	}
 }
 
@@ -36,11 +38,22 @@ func (q *workQueue) add(f func(ctx context.Context)) {
 	}
 }
 
-// run does what is added until ctx is done.
+// close ends run when everything is done that was added.
+func (q *workQueue) close() {
+	q.mu.Lock()
+	q.mu.closed = true
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run does what is added until ctx is done, or the queue is closed.
 func (q *workQueue) run(ctx context.Context) error {
 	for {
 		q.mu.Lock()
-		pending := q.mu.pending
+		pending, closed := q.mu.pending, q.mu.closed
 		q.mu.pending = nil
 		q.mu.Unlock()
 		for _, f := range pending {
@@ -51,8 +64,11 @@ func (q *workQueue) run(ctx context.Context) error {
 			f(bounded)
 			cancel()
 		}
-		if len(pending) > 0 {
+		switch {
+		case len(pending) > 0:
 			continue
+		case closed:
+			return nil
 		}
 		select {
 		case <-q.wake:

@@ -53,6 +53,9 @@ func (c *core) perform(action scheduler.Action) {
 		c.log.Info("job forgotten", "job", a.Job)
 		if j := c.mu.jobs[a.Job]; j != nil {
 			j.notify()
+			if j.checkpoints != nil {
+				j.checkpoints.forget()
+			}
 			delete(c.mu.jobs, a.Job)
 		}
 	case scheduler.MessageDropped:
