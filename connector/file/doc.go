@@ -117,9 +117,15 @@
 // # Files that are written
 //
 // See [Sink]: parts under hidden names, which are put on the disk and then given
-// their names. The last part of a subtask gets its own when the engine says that
-// the input has ended ([weir.Finisher]); a writer that is closed without that
-// removes what it has begun.
+// their names. Where a job takes no checkpoints, that is one step, and the last part of
+// a subtask gets its name when the input has ended. Otherwise it is two
+// ([weir.Committer]), with a description between them that the checkpoint keeps: the
+// names, sizes and digests of the parts, and the names of the runs whose leftovers the
+// next attempt removes. Committing a part is, in this order: to look whether it is
+// there; to have its proof on the disk; to rename it, which never replaces a file. So
+// "there is a proof, and no file of the temporary name" is the same as "it was
+// committed", after a kill between any two steps. A writer that is closed removes what
+// no checkpoint has.
 //
 // # Life cycle and concurrency
 //
@@ -146,8 +152,13 @@
 //     an unclosed quote does not read the rest of the file into memory.
 //   - F4: a file under the name of a part is complete and on the disk, and does not
 //     change any more.
-//   - F5: a sink removes or replaces no file but hidden parts that no process
-//     holds, and with [Sink.Overwrite] parts.
+//   - F5: a sink replaces no file, and removes none but hidden parts that no process
+//     holds, and with [Sink.Overwrite] parts. Where there are checkpoints, the hidden
+//     parts are those of runs that the checkpoint names, once all that it names is
+//     committed.
+//   - F6: what the parts of a job with checkpoints hold together, those that were moved
+//     away included, is what it has written up to a complete checkpoint, once.
+//   - F7: a proof is written for no part that is not there.
 //
 // # Errors
 //
@@ -162,5 +173,6 @@
 // which is looked for in ../shared/data beside the module's root, or in
 // WEIR_TEST_DATA. Lines and their ranges are compared with a model, by properties
 // and fuzz targets; what is written is read back. File systems that are full, refuse,
-// shrink or forget files stand behind two small interfaces.
+// shrink or forget files stand behind two small interfaces, and so does a process that
+// is killed at each of its steps in turn.
 package file

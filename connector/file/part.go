@@ -12,6 +12,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/zeebo/xxh3"
 )
 
 const (
@@ -26,35 +27,69 @@ type directory struct {
 	subtask, parallelism int
 	extension            string // of the parts
 	next                 int    // number of the part that is begun next
+	// run and attempt are part of the names of a job's parts that takes checkpoints,
+	// and empty otherwise. A run is a subtask's from the start of its job on, through all
+	// attempts, as long as its parallelism is the same.
+	run, attempt string
 }
 
-// partName is what a part is called when it is complete.
-func partName(subtask, number int, extension string) string {
-	return fmt.Sprintf("%s%05d-%06d%s", partPrefix, subtask, number, extension)
+// partID is what the name of a part says, but for its extension.
+type partID struct {
+	subtask, number int
+	run, attempt    string // both or none
+	complete        bool
+}
+
+// name is what a part is called when it is complete.
+func (p partID) name(extension string) string {
+	if p.run == "" {
+		return fmt.Sprintf("%s%05d-%06d%s", partPrefix, p.subtask, p.number, extension)
+	}
+	return fmt.Sprintf("%s%05d-%06d-%s-%s%s", partPrefix, p.subtask, p.number, p.run, p.attempt, extension)
 }
 
 // hiddenName is what it is called until then.
 func hiddenName(name string) string { return "." + name + inProgress }
 
+// visible returns what a part with that name is called when it is complete.
+func (p partID) visible(name string) string {
+	if p.complete {
+		return name
+	}
+	return strings.TrimSuffix(name[1:], inProgress)
+}
+
 // parsePart reads the name of a part, complete or not, whatever its extension.
-func parsePart(name string) (subtask, number int, complete, ok bool) {
+func parsePart(name string) (p partID, ok bool) {
 	hidden, isHidden := strings.CutPrefix(name, ".")
 	if isHidden {
 		if name, ok = strings.CutSuffix(hidden, inProgress); !ok {
-			return 0, 0, false, false
+			return partID{}, false
 		}
 	}
 	rest, ok := strings.CutPrefix(name, partPrefix)
-	if !ok {
-		return 0, 0, false, false
+	if !ok || strings.ContainsAny(name, "/\\\x00") {
+		return partID{}, false
 	}
-	first, rest, ok := strings.Cut(rest, "-")
-	second, extension, dotted := strings.Cut(rest, ".")
-	subtask, err := strconv.Atoi(first)
-	number, err2 := strconv.Atoi(second)
-	// Only what partName writes: no sign, no other number of zeros.
-	ok = ok && dotted && err == nil && err2 == nil && subtask >= 0 && number >= 0 && name == partName(subtask, number, "."+extension)
-	return subtask, number, !isHidden, ok
+	numbers, extension, dotted := strings.Cut(rest, ".")
+	fields := strings.Split(numbers, "-")
+	if !dotted || len(fields) != 2 && len(fields) != 4 {
+		return partID{}, false
+	}
+	p.complete = !isHidden
+	var err, err2 error
+	p.subtask, err = strconv.Atoi(fields[0])
+	p.number, err2 = strconv.Atoi(fields[1])
+	ok = err == nil && err2 == nil && p.subtask >= 0 && p.number >= 0
+	if len(fields) == 4 {
+		p.run, p.attempt = fields[2], fields[3]
+		ok = ok && isToken(p.run) && isToken(p.attempt)
+	}
+	// Only what name writes: no sign, no other number of zeros.
+	if ok = ok && name == p.name("."+extension); !ok {
+		return partID{}, false
+	}
+	return p, true
 }
 
 // mine reports whether this subtask is to deal with what a subtask of an earlier
@@ -62,28 +97,37 @@ func parsePart(name string) (subtask, number int, complete, ok bool) {
 // job has not. Nobody else's are looked at, as they may be this job's.
 func (d *directory) mine(subtask int) bool { return subtask == d.subtask || subtask >= d.parallelism }
 
-// prepare makes the directory ready for the first part.
-func (d *directory) prepare(e existing) error {
+// make makes the directory if there is none, and looks whether it can be read.
+func (d *directory) make() error {
 	if err := d.storage.MakeDir(d.path); err != nil {
 		return fmt.Errorf("make the directory on %s: %w", here(d.path), err)
 	}
+	if _, err := d.storage.ReadDir(d.path); err != nil {
+		return fmt.Errorf("read the directory on %s: %w", here(d.path), err)
+	}
+	return nil
+}
+
+// prepare makes the directory ready for the first part of a job that does not go on
+// from a checkpoint. mine says for which subtasks' parts this one decides.
+func (d *directory) prepare(e existing, mine func(subtask int) bool) error {
 	entries, err := d.storage.ReadDir(d.path)
 	if err != nil {
 		return fmt.Errorf("read the directory on %s: %w", here(d.path), err)
 	}
 	var parts, leftovers []string
 	for _, entry := range entries {
-		subtask, number, complete, ok := parsePart(entry.Name())
+		p, ok := parsePart(entry.Name())
 		switch {
-		case !ok || !d.mine(subtask):
+		case !ok:
 			continue
-		case complete:
+		case p.complete && mine(p.subtask):
 			parts = append(parts, entry.Name())
-		default:
+		case !p.complete && p.run == "" && d.mine(p.subtask):
 			leftovers = append(leftovers, entry.Name())
 		}
-		if subtask == d.subtask && complete && e == appendParts {
-			d.next = max(d.next, number+1)
+		if p.subtask == d.subtask && p.complete && e == appendParts {
+			d.next = max(d.next, p.number+1)
 		}
 	}
 	if len(parts) > 0 && e == refuseParts {
@@ -121,9 +165,10 @@ func (d *directory) remove(names []string) error {
 	return nil
 }
 
-// part is a part that is being written. Its life is create, write, prepare,
-// commit; or discard at any time. Once it is prepared all of it is on the disk,
-// so that committing needs nothing but its two names.
+// part is a part that is being written. Its life is create, write, prepare
+// and close; or discard at any time. Once it is prepared all of it is on the disk, so
+// that committing it needs nothing but what prepared returns; until it is committed it
+// stays open and thus locked, so that nobody takes it for a leftover.
 type part struct {
 	dir     *directory
 	name    string // when it is complete
@@ -131,11 +176,13 @@ type part struct {
 	out     *bufio.Writer
 	codec   io.WriteCloser // compresses into out, or nil
 	written int64          // bytes given to the file
+	digest  *xxh3.Hasher   // of these
 }
 
 // create begins a part under its hidden name.
 func (d *directory) create(compression string) (*part, error) {
-	p := &part{dir: d, name: partName(d.subtask, d.next, d.extension)}
+	id := partID{subtask: d.subtask, number: d.next, run: d.run, attempt: d.attempt}
+	p := &part{dir: d, name: id.name(d.extension), digest: xxh3.New()}
 	file, err := d.storage.Create(p.hidden())
 	if err != nil {
 		return nil, fmt.Errorf("begin a part: %w", err)
@@ -166,6 +213,7 @@ type countingWriter struct{ *part }
 func (w countingWriter) Write(b []byte) (int, error) {
 	n, err := w.file.Write(b)
 	w.written += int64(n)
+	_, _ = w.digest.Write(b[:n]) // which never fails
 	if err != nil {
 		err = fmt.Errorf("write part %s at byte %d: %w", w.hidden(), w.written, err)
 	}
@@ -200,35 +248,32 @@ func (p *part) prepare() error {
 	return nil
 }
 
-// commit gives a prepared part its name. The file stays open and thus locked
-// until it has that: nobody takes it for a leftover.
-func (p *part) commit() error {
-	final := p.dir.path + p.name
-	exists, err := p.dir.storage.Exists(final)
-	if err == nil && exists {
-		err = fmt.Errorf("there is a file of that name: %w", fs.ErrExist)
+// prepared describes a part that is prepared.
+func (p *part) prepared() prepared {
+	return prepared{temporary: hiddenName(p.name), final: p.name, size: p.written, digest: p.digest.Sum64()}
+}
+
+// close ends the lock of a part.
+func (p *part) close() error {
+	if p.file == nil {
+		return nil
 	}
-	if err == nil {
-		err = p.dir.storage.Rename(p.hidden(), final)
-	}
-	if err != nil {
-		return fmt.Errorf("complete part %s: %w", final, err)
-	}
-	err = p.file.Close()
+	file := p.file
 	p.file = nil
-	if err == nil {
-		err = p.dir.storage.SyncDir(p.dir.path)
-	}
-	if err != nil {
-		return fmt.Errorf("put the name of part %s on the disk: %w", final, err)
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("close part %s: %w", p.dir.path+p.name, err)
 	}
 	return nil
 }
 
-// discard removes a part that will not be completed.
+// discard removes a part that will not be committed, unless it has its name already.
 func (p *part) discard() error {
 	if p.file == nil {
 		return nil // it has been committed
 	}
-	return errors.Join(p.dir.storage.Remove(p.hidden()), p.file.Close())
+	err := p.dir.storage.Remove(p.hidden())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, p.close())
 }

@@ -24,15 +24,47 @@ import (
 // has ended; one that is begun when the job fails or is canceled is removed. A
 // subtask without records writes no part.
 //
-// A process that is killed leaves hidden files. The next job that writes to the
-// directory removes them, unless the process that writes them still lives: then
-// it fails. Other files in the directory are left alone.
+// # Exactly once
+//
+// Where the job takes checkpoints, each record is in exactly one part, whatever fails.
+// A part is complete with the next checkpoint, too, so there is one for each checkpoint
+// and subtask that had records; it is put on the disk before the checkpoint, and given
+// its name when that is complete.
+// Its name then ends in two more words, part-00002-000017-k3v7qpaz-wm4xbt6e.csv: those
+// of the run, which is a subtask's for as long as its job goes on with the same
+// parallelism, and of the attempt. So two jobs, or two lives of one, never have files of
+// the same name.
+//
+// The directory .weir-commits below the sink's proves, with an empty file for each part,
+// that it was given its name. So parts may be moved away or deleted as soon as they
+// are visible: a checkpoint or savepoint that is gone on from, however old, does not bring
+// them back and does not miss them. A proof may be deleted when no checkpoint or
+// savepoint from the time of its part, or before, is kept. A part that a checkpoint names and
+// that is neither there nor proven to have been is an error that names the files.
+//
+// When a job goes on from a checkpoint it removes the hidden parts that its earlier
+// attempts have left. It knows them by the runs that the checkpoint has, and leaves
+// all others: of an attempt that ended before the first checkpoint, or the first with a
+// new parallelism, hidden parts may remain. They are of use to nobody when the job
+// has finished, and may be deleted then; not before, since another job's look alike. A
+// job that goes on from an older checkpoint gives up what a later one had prepared and not
+// committed.
+//
+// Between two checkpoints the parts that are complete stay open: a small
+// [Sink.RollSize] costs as many file descriptors.
+//
+// # What is in the directory
+//
+// A process that is killed leaves hidden files. Those of a job without checkpoints are
+// removed by the next job that writes to the directory, unless the process that writes
+// them still lives: then the job fails. Other files in the directory are left alone.
 //
 // A job fails if the directory holds parts of an earlier one, before it writes
-// anything, unless [Sink.Append] or [Sink.Overwrite] says what to do with them.
-// Each subtask looks for its own, and all of them for those of subtasks that the
-// job does not have, so that none is missed when the parallelism has changed.
-// The directory must be the same for all TaskManagers, and on Linux and the BSDs
+// anything, unless [Sink.Append] or [Sink.Overwrite] says what to do with them; a job
+// that goes on from a checkpoint has written them itself. Each subtask looks for its
+// own, and all of them for those of subtasks that the job does not have, so that none is
+// missed when the parallelism has changed; where there are checkpoints the first looks
+// for all. The directory must be the same for all TaskManagers, and on Linux and the BSDs
 // its file system should support flock.
 type Sink[T any] struct {
 	name       string // of the function that made it
@@ -74,6 +106,7 @@ var (
 	_ weir.Sink[string] = Sink[string]{}
 	_ weir.Validator    = Sink[string]{}
 	_ weir.Finisher     = (*writer[string])(nil)
+	_ weir.Committer    = (*writer[string])(nil)
 )
 
 func newSink[T any](name, dir, extension string, encoder func(*sinkSettings) encoder[T]) Sink[T] {
@@ -201,7 +234,7 @@ func (s Sink[T]) Open(ctx context.Context, subtask weir.Subtask) (weir.Writer[T]
 		storage: s.storage, path: strings.TrimRight(s.dir, "/") + "/", subtask: subtask.Index, parallelism: subtask.Parallelism,
 		extension: s.extension + compressions[s.settings.compression],
 	}
-	if err := d.prepare(s.settings.existing); err != nil {
+	if err := d.make(); err != nil {
 		return nil, fmt.Errorf("%s(%q), subtask %d: %w", s.name, s.dir, subtask.Index, err)
 	}
 	return newWriter(ctx, s.name, s.settings, d, s.encoder(&s.settings)), nil

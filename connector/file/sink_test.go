@@ -602,7 +602,7 @@ func (full) Create(path string) (partFile, error) {
 func TestNameIsTaken(t *testing.T) {
 	dir := t.TempDir()
 	w, err := LinesSink(dir).Open(t.Context(), only)
-	if err != nil {
+	if err := errors.Join(err, w.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "part-00000-000000.txt"), []byte("theirs"), 0o600); err != nil {
@@ -673,24 +673,24 @@ func TestWrongSinks(t *testing.T) {
 }
 
 func FuzzPartName(f *testing.F) {
-	for _, seed := range []string{"part-00001-000002.csv", ".part-00001-000002.csv.gz.inprogress", "part-1-2.csv", "part-00001-+00002.csv", "part-00000--00001.", "part--0001-000002.csv", "part-123456-1234567.txt", ".inprogress", ""} {
+	for _, seed := range []string{"part-00001-000002.csv", ".part-00001-000002.csv.gz.inprogress", "part-1-2.csv", "part-00001-+00002.csv", "part-00000--00001.", "part--0001-000002.csv", "part-123456-1234567.txt", "part-00001-000002-abcdefgh-234567yz.csv", ".part-00001-000002-abcdefgh-234567yz.csv.inprogress", "part-00001-000002.csv/x", ".inprogress", ""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		subtask, number, complete, ok := parsePart(name)
+		p, ok := parsePart(name)
 		if !ok {
 			return
 		}
 		visible := name
-		if !complete {
+		if !p.complete {
 			visible = strings.TrimSuffix(strings.TrimPrefix(name, "."), inProgress)
 			if hiddenName(visible) != name {
 				t.Fatalf("%q is not the hidden name of %q", name, visible)
 			}
 		}
 		_, extension, _ := strings.Cut(visible, ".")
-		if subtask < 0 || number < 0 || partName(subtask, number, "."+extension) != visible {
-			t.Fatalf("%q is part %d of subtask %d", name, number, subtask)
+		if p.subtask < 0 || p.number < 0 || p.name("."+extension) != visible || p.visible(name) != visible || filepath.Base(visible) != visible {
+			t.Fatalf("%q is %+v", name, p)
 		}
 	})
 }

@@ -21,6 +21,9 @@ type storage interface {
 	Owned(path string) (bool, error)
 	// Exists reports whether there is a file.
 	Exists(path string) (bool, error)
+	Open(path string) (io.ReadCloser, error)
+	// Rename gives a file another name, in one step and never that of a file that is
+	// there: then it returns [fs.ErrExist].
 	Rename(from, to string) error
 	Remove(path string) error
 	// SyncDir makes the names in a directory survive a crash.
@@ -80,8 +83,39 @@ func (disk) Exists(path string) (bool, error) {
 	return err == nil, err
 }
 
-func (disk) Rename(from, to string) error { return os.Rename(from, to) }
-func (disk) Remove(path string) error     { return os.Remove(path) }
+func (disk) Open(path string) (io.ReadCloser, error) { return os.Open(path) }
+
+func (disk) Rename(from, to string) error {
+	err := renameNew(from, to)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// Both may be names of one file, where linkNew was cut off between its steps.
+	a, errA := os.Lstat(from)
+	b, errB := os.Lstat(to)
+	if errA == nil && errB == nil && os.SameFile(a, b) {
+		return os.Remove(from)
+	}
+	return err
+}
+
+// linkNew renames a file in two steps, of which the first fails if there is a file of
+// the new name. Where there are no links it looks whether there is one.
+func linkNew(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil {
+		return os.Remove(from)
+	}
+	if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: fs.ErrExist}
+	}
+	return os.Rename(from, to)
+}
+
+func (disk) Remove(path string) error { return os.Remove(path) }
 
 func (disk) SyncDir(path string) error {
 	d, err := os.Open(path)
