@@ -68,12 +68,12 @@ func decodeDescription(b []byte) (*description, error) {
 	r.bytes(1)
 	d := &description{subtask: int(r.number(maxNumber)), parallelism: int(r.number(maxNumber)), run: r.text(), attempt: r.text(), next: int(r.number(maxNumber))}
 	r.ok = r.ok && (d.run == "" || isToken(d.run)) && (d.attempt == "" || isToken(d.attempt)) && (d.run == "") == (d.attempt == "")
-	for range r.number(uint64(len(r.rest))) {
+	for n := r.number(uint64(len(r.rest))); n > 0 && r.ok; n-- {
 		run := r.text()
 		r.ok = r.ok && isToken(run)
 		d.inherited = append(d.inherited, run)
 	}
-	for range r.number(uint64(len(r.rest))) {
+	for n := r.number(uint64(len(r.rest))); n > 0 && r.ok; n-- {
 		p := prepared{temporary: r.text(), final: r.text(), size: int64(r.number(1<<63 - 1))}
 		if digest := r.bytes(8); r.ok {
 			p.digest = binary.BigEndian.Uint64(digest)
