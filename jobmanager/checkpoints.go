@@ -3,7 +3,9 @@ package jobmanager
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -49,6 +51,28 @@ type checkpoints struct {
 	captured map[checkpoint.ID]map[int][]scheduler.Split
 	// seen is for users.
 	seen seen
+}
+
+// checkStorage finds out whether the checkpoints of a job can be stored, as far as this
+// JobManager sees it.
+func checkStorage(ctx context.Context, job ids.JobID, settings *config.Config) error {
+	if !config.CheckpointInterval.IsSet(settings) || !config.CheckpointDirectory.IsSet(settings) {
+		return nil
+	}
+	location, key := config.CheckpointDirectory.Get(settings), config.CheckpointDirectory.Key()
+	if !strings.Contains(location, ":") && !filepath.IsAbs(location) {
+		return fmt.Errorf("%s: %q is relative, and each process has a working directory of its own: give an absolute path, or file:///…", key, location)
+	}
+	s, err := storage.Open(location, job)
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	if err := s.Check(ctx); err != nil {
+		return fmt.Errorf("%s: checkpoints cannot be stored: %w", key, err)
+	}
+	return nil
 }
 
 // newCheckpoints returns nil for a job that takes no checkpoints.

@@ -284,6 +284,9 @@ func (s *service) start(j *job, plan *planned, settings *config.Config, platform
 	if err != nil {
 		return r, s.refused(j, invalid(err))
 	}
+	if err := checkStorage(s.group.Context(), j.id, settings); err != nil {
+		return r, s.refused(j, invalid(err))
+	}
 	r.name = plan.plan.JobName
 	if config.PipelineName.IsSet(settings) {
 		r.name = config.PipelineName.Get(settings)

@@ -111,7 +111,14 @@ func remove(path string) error {
 }
 
 // writeFile writes what a task that owns the key groups from first to last has taken.
+// What the encoding of the user's values panics with is an error: it runs in a
+// goroutine that is not the task's.
 func writeFile(path string, s *taken, first, last uint16) (summary snapshot.Summary, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.Join(newPanicError(p), err)
+		}
+	}()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return summary, err

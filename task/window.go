@@ -237,6 +237,7 @@ func (r *tumblingReceiver[K, T, A, O]) emit(p *pane[K, A], limit int) (n int, al
 			r.cursor = i
 			return n, false
 		}
+		t.Touch(i) // The user's Result may change what a snapshot is still to write.
 		if result != nil {
 			out.add(result(*t.KeyAt(i), p.start, p.end, t.At(i)), p.end-1)
 		} else {

@@ -1,6 +1,8 @@
 package recovery
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -35,13 +37,29 @@ func TestUnencodableState(t *testing.T) {
 }
 
 // TestCheckpointsNeedADirectory: a job that takes checkpoints and has nowhere to store
-// them is refused.
+// them is refused, and not restarted for ever.
 func TestCheckpointsNeedADirectory(t *testing.T) {
 	build := func(env *weir.Env) {
 		weir.From(env, "none", &failing{out: newStore()}).Map(func(int64) string { return "" }).To("out", newStore())
 	}
-	err := weir.Run(t.Context(), "test", build, weir.WithoutWarnings(), weir.Setting("execution.checkpointing.interval", "1 s"))
-	if err == nil || !strings.Contains(err.Error(), "execution.checkpointing.dir is not") {
-		t.Errorf("%v", err)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for location, want := range map[string]string{
+		"":            "execution.checkpointing.dir is not",
+		"relative":    `execution.checkpointing.dir: "relative" is relative`,
+		file:          "execution.checkpointing.dir: checkpoints cannot be stored",
+		"/proc/nope":  "execution.checkpointing.dir: checkpoints cannot be stored",
+		"s3://bucket": "execution.checkpointing.dir",
+	} {
+		options := []weir.RunOption{weir.WithoutWarnings(), weir.Setting("execution.checkpointing.interval", "1 s")}
+		if location != "" {
+			options = append(options, weir.Setting("execution.checkpointing.dir", location))
+		}
+		err := weir.Run(t.Context(), "test", build, options...)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", location, err, want)
+		}
 	}
 }
