@@ -3,6 +3,7 @@ package jobmanager
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -178,7 +179,9 @@ func (k *checkpoints) restore(r checkpoint.Record) {
 		var m *metadata.Metadata
 		file, err := storage.Read(ctx, k.storage, r.Metadata, metadata.MaxSize)
 		if err == nil {
-			m, err = metadata.Decode(file)
+			if m, err = metadata.Decode(file); err != nil {
+				err = fmt.Errorf("%s: %w", k.storage.Location(r.Metadata), err)
+			}
 		}
 		k.core.mu.Lock()
 		defer k.core.mu.Unlock()

@@ -48,6 +48,15 @@ func openRestored(r Restored) (*restoredFile, error) {
 	return &restoredFile{Restored: r, file: f, reader: reader}, nil
 }
 
+// where says what the file is, for messages.
+func (f *restoredFile) where() string {
+	where := fmt.Sprintf("the snapshot of subtask %d of %d", f.Subtask+1, f.Parallelism)
+	if f.Path != "" {
+		where += ", " + f.Path
+	}
+	return where
+}
+
 func (f *restoredFile) close() error {
 	if f.file == nil {
 		return nil
@@ -95,7 +104,7 @@ func (c *checkpoints) each(name string, f func(file *restoredFile, section int) 
 				continue
 			}
 			if err := f(file, i); err != nil {
-				return fmt.Errorf("restore %q of operator %s: %w (of subtask %d of %d)", name, c.operator, err, file.Subtask+1, file.Parallelism)
+				return fmt.Errorf("restore %q of operator %s: %w (%s)", name, c.operator, err, file.where())
 			}
 		}
 	}
